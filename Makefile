@@ -1,0 +1,36 @@
+# What people and CI type. Each target sets up what it needs; the lines themselves are in scripts/.
+.PHONY: help demo test test-faults lint bench docs clean
+
+help:
+	@echo "make demo         serve real models, ask one question, say what to try"
+	@echo "make test         every test"
+	@echo "make test-faults  the tests that break things on purpose"
+	@echo "make lint         format, lint, types"
+	@echo "make bench        measure beside the peers (ONLY=name for a part)"
+	@echo "make docs         write docs/reference from the code"
+
+install:
+	@scripts/install
+.PHONY: install
+
+demo: install
+	@scripts/demo
+
+test: install
+	@scripts/test
+	@scripts/e2e
+
+test-faults: install
+	@scripts/faults
+
+lint: install
+	@scripts/lint
+
+bench: install
+	@scripts/bench $(ONLY)
+
+docs: install
+	@scripts/docs
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Headway beside its peers, measured in one run on one machine; see README.md."""

@@ -1,0 +1,99 @@
+"""A server as a tree of processes: start, what it costs by /proc, end."""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Tree:
+    """A process in a session of its own, with all that it starts."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
+        self.started = time.monotonic()
+        self._root = subprocess.Popen(
+            command,
+            env=dict(os.environ) | dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def pids(self) -> list[int]:
+        """Every process of the tree: descendants, and who else is in its session."""
+        stats = _stats()
+        found = {pid for pid, stat in stats.items() if self._root.pid in (pid, stat[_SESSION])}
+        while more := {p for p, s in stats.items() if s[_PARENT] in found} - found:
+            found |= more
+        return sorted(found)
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the tree so far, user and system, with its children that have ended."""
+        stats = _stats()
+        return sum(sum(stats[p][_TIMES]) for p in self.pids() if p in stats) / TICKS_PER_S
+
+    def pss_mb(self) -> float:
+        """Memory of the tree, what is shared counted once; 10^6 bytes."""
+        return sum(_pss_bytes(pid) for pid in self.pids()) / 1e6
+
+    def is_running(self) -> bool:
+        """Whether the first process lives."""
+        return self._root.poll() is None
+
+    def tail(self) -> str:
+        """The end of what the tree wrote."""
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")[-2000:]
+
+    def stop(self, patience_s: float = 5.0) -> None:
+        """Ask the first process to end; after the patience, end each of the tree by its id."""
+        pids = self.pids()
+        if self.is_running():
+            self._root.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._root.wait(patience_s)
+        for pid in {*pids, *self.pids()}:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._root.wait()
+        self.log.close()
+
+
+_PARENT, _SESSION, _TIMES = 1, 3, slice(11, 15)
+"""Places in /proc/PID/stat after the name: ppid, session, utime to cstime."""
+
+
+def _stats() -> dict[int, list[int]]:
+    """The numbers of each process's stat file; the state letter is a 0."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError):
+                fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+                found[int(entry)] = [0, *map(int, fields[1:20])]
+    return found
+
+
+def _pss_bytes(pid: int) -> int:
+    """Proportional set size; 0 for a process that has ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,53 @@
+"""The packaging extras, read from the plugins: an extra is a plugin's name and what it REQUIRES.
+
+The files are read, never imported: nothing that they need is there when the package is built.
+"""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+_HOME = Path(__file__).parent / "src" / "headway"
+_DEVELOPMENT = {
+    "test": [
+        "hypothesis>=6.100",
+        "pytest>=8.3",
+        "pytest-randomly>=3.16",
+        "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
+    ],
+    "lint": ["mypy>=1.14", "pre-commit>=4", "pyright>=1.1.390", "ruff>=0.9", "types-PyYAML>=6"],
+}
+
+
+class ExtrasHook(MetadataHookInterface):
+    """Fills in `optional-dependencies`."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Add the extras to the project's metadata."""
+        metadata["optional-dependencies"] = extras()
+
+
+def extras() -> dict[str, list[str]]:
+    """Every extra with its requirements, sorted."""
+    found: dict[str, list[str]] = {}
+    runtimes: set[str] = set()
+    for path in sorted(_HOME.glob("*s/[!_]*.py")):
+        if needed := _requires(path):
+            name = path.stem.replace("_", "-")
+            found[name] = sorted({*found.get(name, ()), *needed})
+            runtimes.update(needed if path.parent.name == "runtimes" else ())
+    development = {name: list(needed) for name, needed in _DEVELOPMENT.items()}
+    development["dev"] = sorted({r for needed in _DEVELOPMENT.values() for r in needed})
+    return {**found, "all-runtimes": sorted(runtimes), **development}
+
+
+def _requires(path: Path) -> list[str]:
+    """The literal REQUIRES of a module; empty where it has none."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        names = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(n, ast.Name) and n.id == "REQUIRES" for n in names):
+            return list(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+    return []

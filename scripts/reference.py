@@ -1,0 +1,164 @@
+"""Write docs/reference from the tables in the code: settings, commands and exit codes, errors.
+
+Everything there is made here; a page that somebody edited by hand is overwritten.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+import click
+
+from headway import config, errors, plugins, protocols
+
+HOME: Final = Path(__file__).resolve().parent.parent / "docs" / "reference"
+MADE: Final = "<!-- Made by scripts/docs from the code; edit it there. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """Every page's text by file name."""
+    return {
+        "settings.md": settings(),
+        "commands.md": the_commands(),
+        "errors.md": the_errors(),
+    }
+
+
+def settings() -> str:
+    """One table for each group of settings."""
+    return f"""# Settings
+
+{MADE}
+Each setting is a key of `headway.yaml`, a variable and a flag of `headway serve`. The later of
+these wins: default, `headway.yaml`, environment, flag. An unknown key or variable is an error.
+
+In `headway.yaml`, model settings stand at the top level, for every model, or below a name in
+`models`; server settings stand below `server`. A path there starts at the file's own folder.
+
+```yaml
+max_batch: 16                  # every model
+models:
+  sentiment: {{predictor: "sentiment.py:Sentiment", workers: 2}}
+  digits: {{model: digits.onnx}}
+server:
+  port: 9000
+```
+
+Besides settings, the file knows `predictor` or `model` (what is served), `name`, `models` (with
+`predictor`, `model`, `root`), and `dependencies`.
+
+## Models
+
+{_table(config.ModelSettings)}
+
+Where there is no default, the value is measured or derived when the server starts, and said in its
+first log lines.
+
+## The server
+
+{_table(config.ServerSettings)}
+
+Booleans are `true` or `false` in the environment, and a pair of flags: `--reload`, `--no-reload`.
+Variables that Kubernetes makes for a Service called `headway` (`HEADWAY_SERVICE_HOST`,
+`HEADWAY_PORT=tcp://...`) are not taken for settings.
+"""
+
+
+def _table(table: type) -> str:
+    lines = ["| key | takes | default | what it is |", "|---|---|---|---|"]
+    for row in config.rows(table):
+        unit = f" ({row.setting.unit})" if row.setting.unit else ""
+        default = "" if row.default is None else f"`{str(row.default).lower()}`"
+        shown = '`""`' if row.default == "" else default
+        takes = config.expected(row)
+        names = f"`{row.key}`<br>`{row.variable}`<br>`{row.flag}`"
+        lines.append(f"| {names} | {takes}{unit} | {shown} | {row.setting.help} |")
+    return "\n".join(lines)
+
+
+def the_commands() -> str:
+    """Each command's help, and the exit codes."""
+    helps = "\n".join(_help(name) for name in plugins.names("commands"))
+    rows = "\n".join(f"| {e.value} | {doc} |" for e, doc in _members(errors.Exit))
+    return f"""# Commands
+
+{MADE}
+`headway --debug COMMAND ...` shows the traceback of an error.
+
+{helps}
+## Exit codes
+
+| code | meaning |
+|---|---|
+{rows}
+"""
+
+
+def _help(name: str) -> str:
+    command: click.Command = plugins.load("commands", name).command
+    context = click.Context(command, info_name=f"headway {name}", terminal_width=90)
+    lines = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    return f"## headway {name}\n\n```text\n{lines}\n```\n"
+
+
+def _members(enum: type[IntEnum]) -> Iterator[tuple[IntEnum, str]]:
+    """Members with the sentence that stands below each."""
+    lines = inspect.getsource(enum).splitlines()
+    for member in enum:
+        at = next(i for i, line in enumerate(lines) if line.strip() == f"{member.name} = {member}")
+        yield member, lines[at + 1].strip().strip('"')
+
+
+def the_errors() -> str:
+    """Each error's code, status and default message."""
+    rows = "\n".join(_error_row(e) for e in _tree(errors.HeadwayError))
+    return f"""# Errors
+
+{MADE}
+An error has a stable code. In the native protocol it is the `code` of the answer's `error`; other
+dialects write errors in their own form, with the same status unless their specification says
+otherwise. Words in braces stand for what was found.
+
+| code | HTTP status | default message |
+|---|---|---|
+{rows}
+"""
+
+
+def _tree(error: type[errors.HeadwayError]) -> Iterator[type[errors.HeadwayError]]:
+    for child in error.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield child
+            yield from _tree(child)
+
+
+def _error_row(error: type[errors.HeadwayError]) -> str:
+    status = protocols.status_of(error())
+    message = re.sub(r"\{(\w+)[^}]*\}", r"{\1}", inspect.getdoc(error) or "")
+    return f"| `{error.code}` | {status} | {message} |"
+
+
+def main(arguments: Iterable[str]) -> int:
+    """Write the pages, or with --check only say which are out of date."""
+    stale = [name for name, text in pages().items() if _read(HOME / name) != text]
+    if "--check" in arguments:
+        sys.stderr.writelines(
+            f"docs/reference/{name} is out of date: make docs\n" for name in stale
+        )
+        return 1 if stale else 0
+    HOME.mkdir(parents=True, exist_ok=True)
+    for name in stale:
+        (HOME / name).write_text(pages()[name], encoding="utf-8")
+    return 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

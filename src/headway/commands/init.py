@@ -1,0 +1,48 @@
+"""`headway init`: a project that runs at once. Its files are those of the folder `starter`."""
+
+import re
+from pathlib import Path
+
+import click
+
+from headway.errors import ConfigError, Exit
+from headway.model import project
+
+_STARTER = Path(__file__).parent / "starter"
+
+
+@click.command()
+@click.argument("folder", default=".")
+@click.option("--name", default="", help="The model's name; by default the folder's.")
+def command(folder: str, name: str) -> int:
+    """Write a project that runs: a predictor, its test, headway.yaml.
+
+    Nothing that exists is overwritten.
+
+    \b
+    Examples:
+      headway init my-model && cd my-model && headway serve
+      headway init --name topics .
+    """  # noqa: D301  (click reads the backspace: keep these lines)
+    home = Path(folder)
+    derived = re.sub(r"[^A-Za-z0-9_-]+", "-", home.resolve().name).strip("-_") or "model"
+    project.check_name(name or derived, "`--name`")
+    files = {home / p.name: p for p in sorted(_STARTER.glob("[!_]*.*"))}
+    files[home / ".gitignore"] = _STARTER / "gitignore"  # a real one would hide what is beside it
+    if there := [path.name for path in files if path.exists()]:
+        raise ConfigError(where=folder, problem=f"already has {', '.join(there)}")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        for path, starter in files.items():
+            text = starter.read_text(encoding="utf-8")
+            path.write_text(text.replace("{name}", name or derived), encoding="utf-8")
+    except OSError as e:
+        raise ConfigError(where=folder, problem=f"can't be written: {e.strerror}") from e
+    _tell(home, list(files))
+    return Exit.OK
+
+
+def _tell(home: Path, files: list[Path]) -> None:
+    click.echo(f"wrote {', '.join(path.name for path in files)}")
+    enter = "" if home == Path() else f"cd {home} && "
+    click.echo(f"try:  {enter}headway serve")

@@ -1,0 +1,114 @@
+"""`headway serve`: the service. Its flags come from the settings table; `server.run` works."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from headway import config
+from headway.config import ModelSettings, ModelSpec, Row, ServerSettings
+from headway.errors import Exit
+from headway.model import project
+
+_SECTIONS = (("Server options", ServerSettings), ("Options of every model", ModelSettings))
+
+
+class _Command(click.Command):
+    """A command whose help lists the settings by what they concern."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
+        records = {option.name: option.get_help_record(ctx) for option in options}
+        for title, table in _SECTIONS:
+            with formatter.section(title):
+                keys = [row.key for row in config.rows(table) if row.setting.flag]
+                formatter.write_dl([found for key in keys if (found := records.pop(key))])
+        with formatter.section("Other options"):
+            formatter.write_dl([found for found in records.values() if found])
+
+
+def _option(row: Row) -> click.Option:
+    default = "" if row.is_optional or row.default == "" else f"; default {row.default}"
+    if row.type is bool:
+        flag = f"{row.flag}/--no-{row.flag.removeprefix('--')}"
+        default = f"; default {str(row.default).lower()}"
+        return click.Option([row.key, flag], default=None, help=f"{row.setting.help}{default}")
+    metavar = "|".join(row.choices) or {int: "N", float: "X", str: "TEXT"}[row.type]
+    unit = row.setting.unit
+    metavar = {"path": "PATH", "s": "SECONDS", "bytes": "BYTES"}.get(unit, metavar)
+    text = f"{row.setting.help}{default}"
+    return click.Option([row.key, row.flag], default=None, metavar=metavar, help=text)
+
+
+def _serve(targets: tuple[str, ...], **given: str | bool | None) -> int:
+    # Opened when it is used, so that --help stays quick.
+    from headway.server import run  # noqa: PLC0415
+
+    config.check_environment()
+    over = (config.environment(ModelSettings), config.flags(ModelSettings, given))
+    found = project.join([project.find_models(t, *over) for t in targets or (".",)])
+    settings = config.read(
+        ServerSettings,
+        found.server,
+        config.environment(ServerSettings),
+        config.flags(ServerSettings, given),
+    )
+    try:
+        return run.serve(found.models, settings, ready(found.models))
+    except OSError as e:
+        where = settings.unix or f"{settings.host}:{settings.port}"
+        click.echo(f"error: can't listen on {where}: {e.strerror or e}", err=True)
+        return Exit.LISTEN
+
+
+def ready(models: tuple[ModelSpec, ...]) -> Callable[[Mapping[str, Any]], None]:
+    """What is said when the server is ready: one JSON line for programs, words for people."""
+
+    def say(info: Mapping[str, Any]) -> None:
+        line = {key: value for key, value in info.items() if key != "examples"}
+        click.echo(json.dumps(line))
+        click.echo("\n".join(_words(info, models)), err=True)
+
+    return say
+
+
+def _words(info: Mapping[str, Any], models: tuple[ModelSpec, ...]) -> list[str]:
+    """Address, models and a line to try; `examples` in the info has an item for each model."""
+    name = models[0].name
+    example = json.dumps(info.get("examples", {}).get(name) or {"...": "..."})
+    address = info.get("http") or ""
+    unix = f"--unix-socket {info['unix']} " if info.get("unix") else ""
+    path = f"{address or 'http://localhost'}/models/{name}/predict"
+    body = example.replace("'", "'\\''")
+    return [
+        f"ready: {address or info.get('unix')}  (models: {', '.join(m.name for m in models)})",
+        f"try:   curl {unix}{path} -H 'content-type: application/json' -d '{body}'",
+        *([f"page:  {address}/"] if address else []),
+        "Ctrl-C ends it.",
+    ]
+
+
+command = _Command(
+    "serve",
+    callback=_serve,
+    params=[
+        click.Argument(["targets"], nargs=-1, metavar="[TARGET]..."),
+        *(_option(r) for _, table in _SECTIONS for r in config.rows(table) if r.setting.flag),
+    ],
+    short_help="Serve models over HTTP.",
+    help="""Serve the models of one or more targets over HTTP.
+
+    A TARGET is a Python file with a predictor (`file.py` or `file.py:Name`), a model file, or a
+    folder; by default the current folder. When the server is ready, one line of JSON on standard
+    output tells its addresses. Every option is also a key of headway.yaml and a HEADWAY_* variable.
+
+    \b
+    Examples:
+      headway serve                          # the project in this folder
+      headway serve sentiment.py             # a predictor, or an annotated function
+      headway serve model.onnx --port 0      # a model file, on a free port
+      headway serve text.py digits.onnx --workers 2 --max-batch 16
+      HEADWAY_PORT=9000 headway serve
+    """,
+)

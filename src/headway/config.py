@@ -1,0 +1,394 @@
+"""The one table of settings, and how its values are read: an option is one row, and only here.
+
+A row gives a flag, a `HEADWAY_*` variable, a key of `headway.yaml` and a line of the reference
+page. Order: default, file, environment, flag. This is the only module that reads the environment.
+Not here: how a file becomes a layer of entries (`model.project`).
+"""
+
+import dataclasses
+import difflib
+import math
+import os
+import re
+import tempfile
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from headway.errors import ConfigError
+
+T = TypeVar("T")
+KIB: Final = 2**10
+MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the table says of an option besides its name, type and default."""
+
+    help: str
+    unit: str = ""
+    """What a number counts ("s", "bytes"); a "path" in headway.yaml starts at the file's folder."""
+    ge: float | None = None
+    le: float | None = None
+    flag: bool = True
+    """Also a flag of `headway serve`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How the server listens, limits and ends."""
+
+    host: Annotated[str, Setting("address to listen on; 0.0.0.0 is every interface")] = "127.0.0.1"
+    port: Annotated[int, Setting("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8000
+    unix: Annotated[str, Setting("Unix socket to listen on instead of an address", unit="path")] = (
+        ""
+    )
+    gateways: Annotated[int, Setting("processes that speak to clients", ge=1, le=64)] = 1
+    admin: Annotated[
+        str,
+        Setting(
+            "the admin API's Unix socket; by default one beside the user's other runtime files",
+            unit="path",
+        ),
+    ] = ""
+    tls_certificate: Annotated[
+        str,
+        Setting("PEM file with the server's certificate chain; turns TLS on", unit="path"),
+    ] = ""
+    tls_key: Annotated[str, Setting("PEM file with the certificate's private key", unit="path")] = (
+        ""
+    )
+    key_file: Annotated[
+        str,
+        Setting(
+            "file with one SHA-256 (hex) of an API key a line; without it no key is asked for",
+            unit="path",
+        ),
+    ] = ""
+    max_body_bytes: Annotated[
+        int, Setting("largest request body, also after inflating", unit="bytes", ge=1)
+    ] = 64 * MIB
+    max_head_bytes: Annotated[
+        int, Setting("largest request head: request line and headers", unit="bytes", ge=256)
+    ] = 16 * KIB
+    max_headers: Annotated[int, Setting("most headers of a request", ge=1)] = 100
+    max_target_bytes: Annotated[int, Setting("longest request target", unit="bytes", ge=16)] = (
+        8 * KIB
+    )
+    max_connections: Annotated[
+        int, Setting("most connections at a time, over all gateways", ge=1)
+    ] = 4096
+    head_timeout_s: Annotated[
+        float, Setting("a request's head must arrive within this", unit="s", ge=0.1)
+    ] = 10.0
+    body_timeout_s: Annotated[
+        float,
+        Setting(
+            "a request's body must arrive within this, and a second for each `min_body_rate` bytes",
+            unit="s",
+            ge=0.1,
+        ),
+    ] = 20.0
+    min_body_rate: Annotated[
+        int, Setting("slowest body that is still waited for", unit="bytes/s", ge=1)
+    ] = 1024
+    idle_timeout_s: Annotated[
+        float, Setting("an idle connection is closed after this", unit="s", ge=0.1)
+    ] = 75.0
+    write_timeout_s: Annotated[
+        float, Setting("an answer must be taken within this", unit="s", ge=0.1)
+    ] = 60.0
+    drain_delay_s: Annotated[
+        float,
+        Setting("after SIGTERM, go on accepting for this long while not ready", unit="s", ge=0),
+    ] = 5.0
+    grace_s: Annotated[
+        float, Setting("after SIGTERM, end what is under way within this", unit="s", ge=0)
+    ] = 30.0
+    reload: Annotated[
+        bool, Setting("watch the predictor's files and replace its workers when they change")
+    ] = False
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Setting("least severe log line that is written"),
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "human", "json"],
+        Setting("how log lines look; auto: human on a terminal"),
+    ] = "auto"
+    is_debug: Annotated[
+        bool, Setting("tell clients the text of the predictor's own exceptions")
+    ] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what only makes sense in pairs."""
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            given, missing = ("tls_certificate", "tls_key")[:: 1 if self.tls_certificate else -1]
+            raise ConfigError(where=f"`{given}`", problem=f"TLS needs `{missing}` too")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """How one model is run. None: measured or derived at start, and said in the start-up line."""
+
+    workers: Annotated[int | None, Setting("processes that hold the model", ge=1, le=256)] = None
+    slots: Annotated[
+        int | None, Setting("threads of a worker that each run a batch", ge=1, le=256)
+    ] = None
+    threads: Annotated[int | None, Setting("threads inside one model call", ge=1, le=1024)] = None
+    max_batch: Annotated[
+        int | None, Setting("most requests that a free slot takes at once", ge=1, le=65536)
+    ] = None
+    max_rows: Annotated[
+        int | None, Setting("most rows of one model call; larger requests are split", ge=1)
+    ] = None
+    max_batch_bytes: Annotated[
+        int, Setting("most bytes of bodies that a free slot takes at once", unit="bytes", ge=1)
+    ] = 16 * MIB
+    hold_s: Annotated[
+        float,
+        Setting("wait at most this long for a fuller batch (for GPUs)", unit="s", ge=0, le=10),
+    ] = 0.0
+    max_queue: Annotated[int, Setting("most requests that wait", ge=1)] = 2048
+    max_queue_bytes: Annotated[
+        int, Setting("most bytes of bodies that wait", unit="bytes", ge=1)
+    ] = 256 * MIB
+    timeout_s: Annotated[
+        float,
+        Setting(
+            "a request's deadline, where the caller sets none; also the latest it may set",
+            unit="s",
+            ge=0.001,
+        ),
+    ] = 30.0
+    load_timeout_s: Annotated[
+        float, Setting("load and warm-up must end within this", unit="s", ge=0.1)
+    ] = 600.0
+    hang_kill_s: Annotated[
+        float,
+        Setting("a worker that shows no sign of life for this long is killed", unit="s", ge=1),
+    ] = 30.0
+    device: Annotated[str, Setting("where the model runs: cpu, cuda:0")] = "cpu"
+    is_trusted: Annotated[
+        bool, Setting("the author of this model's files may run code here (pickle, joblib)")
+    ] = False
+    is_required: Annotated[bool, Setting("the server is not ready before this model is")] = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model to serve: where it is and how it is run."""
+
+    name: str
+    root: str
+    """Absolute path of the folder that confines it."""
+    source: str
+    """`file.py:Name` or a model file, relative to `root`."""
+    settings: ModelSettings = ModelSettings()
+    version: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table, as those who print it or read values by it see it."""
+
+    field: str
+    type: Any
+    """bool, int, float, str or a Literal of strings."""
+    is_optional: bool
+    default: Any
+    setting: Setting
+
+    @property
+    def key(self) -> str:
+        """What users write in headway.yaml: the field, without the `is_` that Python reads by."""
+        return self.field.removeprefix("is_")
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return f"HEADWAY_{self.key.upper()}"
+
+    @property
+    def flag(self) -> str:
+        """Its flag."""
+        return "--" + self.key.replace("_", "-")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What a Literal allows; empty for every other type."""
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value that somebody wrote, and where."""
+
+    value: Any
+    where: str
+    """For people: "`max_batch` in headway.yaml, line 4"."""
+    is_text: bool = False
+    """From a flag or a variable: text that still has to be read by the row's type."""
+
+
+Layer = Mapping[str, Entry]
+"""What one source says: entries by key."""
+
+
+def rows(table: type) -> tuple[Row, ...]:
+    """Read the rows of a table: `ServerSettings` or `ModelSettings`."""
+    hints = get_type_hints(table, include_extras=True)
+    return tuple(_row(f, hints[f.name]) for f in dataclasses.fields(table))
+
+
+def read(table: type[T], *layers: Layer) -> T:
+    """Build a table's settings from layers, the later over the earlier.
+
+    Raises:
+        ConfigError: an unknown key, or a value of the wrong type or range; with its place.
+    """
+    known = {row.key: row for row in rows(table)}
+    values: dict[str, Any] = {}
+    for layer in layers:
+        for key, entry in layer.items():
+            if key not in known:
+                raise unknown(key, known, entry.where)
+            values[known[key].field] = _value(known[key], entry)
+    return table(**values)
+
+
+def environment(table: type, environ: Mapping[str, str] | None = None) -> Layer:
+    """The layer that `HEADWAY_*` variables make for a table; an empty one counts as not set."""
+    given = os.environ if environ is None else environ
+    return {
+        row.key: Entry(given[row.variable], f"`{row.variable}` in the environment", is_text=True)
+        for row in rows(table)
+        if given.get(row.variable) and not _is_service_link(row.variable, given[row.variable])
+    }
+
+
+def check_environment(environ: Mapping[str, str] | None = None) -> None:
+    """Refuse a `HEADWAY_*` variable that no setting has: a slip of the pen that would do nothing.
+
+    Raises:
+        ConfigError: naming the nearest variable.
+    """
+    given = os.environ if environ is None else environ
+    known = [row.variable for table in (ServerSettings, ModelSettings) for row in rows(table)]
+    for name, value in sorted(given.items()):
+        if not name.startswith("HEADWAY_") or name in known or name in _OTHER_VARIABLES:
+            continue
+        if not _is_service_link(name, value):
+            raise unknown(name, known, f"`{name}` in the environment")
+
+
+def flags(table: type, given: Mapping[str, str | bool | None]) -> Layer:
+    """The layer that flags make: `given` has values by key, None where a flag was not given."""
+    return {
+        row.key: Entry(value, f"`{row.flag}`", is_text=isinstance(value, str))
+        for row in rows(table)
+        if (value := given.get(row.key)) is not None
+    }
+
+
+def unknown(name: str, known: Iterable[str], where: str, what: str = "setting") -> ConfigError:
+    """The error for a name that nothing has, with the nearest one that something has."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name.removeprefix("is_"), names, n=1, cutoff=0.7)
+    hint = f"the nearest is `{near[0]}`" if near else f"known: {', '.join(names)}"
+    return ConfigError(where=where, problem=f"there is no such {what}; {hint}")
+
+
+def expected(row: Row) -> str:
+    """Say what a row takes, for errors, help and the reference page: "an integer ≥ 1"."""
+    if row.choices:
+        return "one of " + ", ".join(row.choices)
+    words = {bool: "true or false", int: "an integer", float: "a number", str: "text"}[row.type]
+    low, high = row.setting.ge, row.setting.le
+    if low is not None and high is not None:
+        return f"{words} from {low:g} to {high:g}"
+    return words + (f" ≥ {low:g}" if low is not None else "")
+
+
+def runtime_folder() -> Path:
+    """Where sockets of this user's servers are: `$XDG_RUNTIME_DIR/headway`, or a temporary one."""
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    return (
+        Path(given) / "headway" if given else Path(tempfile.gettempdir()) / f"headway-{os.getuid()}"
+    )
+
+
+def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that we start: this one's, with these changes."""
+    return {**os.environ, **changes}
+
+
+_OTHER_VARIABLES: Final = ("HEADWAY_DEMO_ONCE",)
+_LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://")
+_LINK_NAME: Final = re.compile(
+    r"HEADWAY_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)_(PORT|PROTO|ADDR))"
+)
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
+_BOOLEANS: Final = types.MappingProxyType({"true": True, "1": True, "false": False, "0": False})
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Kubernetes sets HEADWAY_PORT=tcp://10.0.0.1:80 in each pod beside a Service "headway"."""
+    return bool(_LINK_VALUE.match(value) or _LINK_NAME.fullmatch(name))
+
+
+def _row(field: "dataclasses.Field[Any]", hint: Any) -> Row:
+    plain, setting = get_args(hint)
+    is_optional = isinstance(plain, types.UnionType)
+    if is_optional:
+        (plain,) = (a for a in get_args(plain) if a is not types.NoneType)
+    return Row(field.name, plain, is_optional, field.default, setting)
+
+
+def _value(row: Row, entry: Entry) -> Any:
+    """Read one entry by its row's type, then check its range."""
+    value = _READ[row.type if not row.choices else str](entry)
+    is_known = value in row.choices if row.choices else value is not None
+    if not is_known or not _is_in_range(row.setting, value):
+        raise ConfigError(
+            where=entry.where, problem=f"expected {expected(row)}, found {entry.value!r:.80}"
+        )
+    return value
+
+
+def _is_in_range(setting: Setting, value: Any) -> bool:
+    low = -math.inf if setting.ge is None else setting.ge
+    high = math.inf if setting.le is None else setting.le
+    return isinstance(value, (str, bool)) or low <= value <= high
+
+
+def _read_bool(entry: Entry) -> bool | None:
+    if entry.is_text:
+        return _BOOLEANS.get(entry.value.lower())
+    return entry.value if isinstance(entry.value, bool) else None
+
+
+def _read_int(entry: Entry) -> int | None:
+    if entry.is_text:
+        return int(entry.value) if _INTEGER.fullmatch(entry.value) else None
+    return entry.value if type(entry.value) is int else None
+
+
+def _read_float(entry: Entry) -> float | None:
+    if entry.is_text:
+        return float(entry.value) if _NUMBER.fullmatch(entry.value) else None
+    return float(entry.value) if type(entry.value) in (int, float) else None
+
+
+def _read_str(entry: Entry) -> str | None:
+    value = entry.value
+    return value if isinstance(value, str) and value.isprintable() else None
+
+
+_READ: Final[Mapping[type, Callable[[Entry], Any]]] = types.MappingProxyType(
+    {bool: _read_bool, int: _read_int, float: _read_float, str: _read_str}
+)

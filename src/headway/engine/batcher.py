@@ -1,0 +1,126 @@
+"""The queue of one model in one gateway, and what a free slot takes from it. Pure: it is told the time.
+
+A slot takes its fair share, ceil(queued / slots), within `max_batch` requests and `max_batch_bytes`: there is no
+window to wait for and no tick. Higher priorities go first, each in the order of arrival; a request that must be
+alone (its worker died) is a grab of its own. The queue is bounded in requests and bytes; time bounds it from
+outside (`deadlines`).
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headway.engine.life import Flight, State
+
+PRIORITIES = {"high": 0, "normal": 1, "low": 2}
+
+
+@dataclass(slots=True)
+class Limits:
+    """Bounds of a queue and of a grab; requests and bytes of bodies."""
+
+    max_queue: int = 2048
+    max_queue_bytes: int = 256 * 2**20
+    max_batch: int = 64
+    max_batch_bytes: int = 16 * 2**20
+    hold_s: float = 0.0
+    """How long a free slot may wait for a fuller grab."""
+
+
+class Batcher:
+    """The flights that wait for a slot."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.queued = 0
+        self.queued_bytes = 0
+        self._lanes: tuple[deque[Flight], ...] = tuple(deque() for _ in PRIORITIES)
+        self._dead = 0
+
+    def offer(self, flight: Flight) -> str:
+        """Queue a flight, unless the queue is full.
+
+        Returns:
+            "" if it was queued, else the bound that it met, in words.
+        """
+        limits = self.limits
+        if self.queued >= limits.max_queue:
+            return f"{limits.max_queue} requests wait"
+        if self.queued_bytes + flight.size > limits.max_queue_bytes and self.queued:
+            return f"{self.queued_bytes} bytes wait"
+        self._lanes[flight.priority].append(flight)
+        self.queued += 1
+        self.queued_bytes += flight.size
+        return ""
+
+    def put_back(self, flight: Flight) -> None:
+        """Queue a flight again that was admitted before: at the front, whatever the bounds."""
+        self._lanes[flight.priority].appendleft(flight)
+        self.queued += 1
+        self.queued_bytes += flight.size
+
+    def withdraw(self, flight: Flight) -> None:
+        """Forget a queued flight that is done; it leaves its lane when that is next swept."""
+        self.queued -= 1
+        self.queued_bytes -= flight.size
+        flight.body = b""
+        self._dead += 1
+        if self._dead > self.queued + 64:
+            self._sweep()
+
+    def take(self, slots: int, now: float) -> list[Flight]:
+        """What a free slot takes now, one of `slots`; empty if nothing waits, or while it is held.
+
+        The flights taken are still QUEUED: the caller sends them on.
+        """
+        if not self.queued or (self.limits.hold_s and self.hold_until(now) > now):
+            return []
+        share = min(-(-self.queued // max(slots, 1)), self.limits.max_batch)
+        room = self.limits.max_batch_bytes
+        grab: list[Flight] = []
+        for lane in self._lanes:
+            while lane and len(grab) < share:
+                flight = lane[0]
+                if flight.state is not State.QUEUED:
+                    lane.popleft()
+                    self._dead -= 1
+                    continue
+                if grab and (flight.is_alone or flight.size > room):
+                    return self._taken(grab)
+                lane.popleft()
+                grab.append(flight)
+                room -= flight.size
+                if flight.is_alone:
+                    return self._taken(grab)
+        return self._taken(grab)
+
+    def hold_until(self, now: float) -> float:
+        """Until when a free slot waits for more; in the past or now when it need not."""
+        if self.queued >= self.limits.max_batch:
+            return now
+        oldest = min((f.queued_at for f in self._heads()), default=now)
+        return oldest + self.limits.hold_s
+
+    def drain(self) -> list[Flight]:
+        """Take all that waits."""
+        flights = [f for lane in self._lanes for f in lane if f.state is State.QUEUED]
+        for lane in self._lanes:
+            lane.clear()
+        self.queued = self.queued_bytes = self._dead = 0
+        return flights
+
+    def _taken(self, grab: list[Flight]) -> list[Flight]:
+        self.queued -= len(grab)
+        self.queued_bytes -= sum(f.size for f in grab)
+        return grab
+
+    def _heads(self) -> Iterator[Flight]:
+        for lane in self._lanes:
+            yield from (f for f in list(lane)[:1] if f.state is State.QUEUED)
+
+    def _sweep(self) -> None:
+        for lane in self._lanes:
+            alive = [f for f in lane if f.state is State.QUEUED]
+            lane.clear()
+            lane.extend(alive)
+        self._dead = 0

@@ -1,0 +1,96 @@
+"""The control channel between the supervisor and its children: messages with file descriptors, over a socketpair.
+
+    u32 length | u32 number of descriptors | msgpack
+
+Thin I/O over a stream socket, so that it works wherever Unix sockets do. What is said on it is `messages`.
+"""
+
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+from struct import Struct as Layout
+
+import msgspec
+
+from headway.engine.messages import Message
+
+_PREFIX = Layout("<II")
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
+_MAX_FDS = 250
+_READ_BYTES = 1 << 18
+
+
+class Channel:
+    """One end of a control socketpair."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._pending = b""
+        self._fds: list[int] = []
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        return self.sock.fileno()
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> bool:
+        """Say something; False if the other end is gone. Blocks no longer than the socket's time-out."""
+        body = _encoder.encode(message)
+        data = _PREFIX.pack(len(body), len(fds)) + body
+        try:
+            at = 0
+            for i in range(0, len(fds), _MAX_FDS):
+                more = fds[i + _MAX_FDS :]
+                # Descriptors ride on bytes: all but the last lot on one byte each of the prefix.
+                piece = data[at : at + 1] if more else data[at:]
+                at += socket.send_fds(self.sock, [piece], list(fds[i : i + _MAX_FDS]))
+            self.sock.sendall(data[at:])
+        except OSError:
+            return False
+        return True
+
+    def read(self) -> list[tuple[Message, list[int]]] | None:
+        """Read what has come, with its descriptors; None when the other end is gone."""
+        try:
+            data, fds, _, _ = socket.recv_fds(self.sock, _READ_BYTES, _MAX_FDS)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError:
+            return None
+        self._fds += fds
+        if not data:
+            return None
+        self._pending += data
+        return self._cut()
+
+    def read_now(self) -> list[tuple[Message, list[int]]] | None:
+        """Read what has come, without waiting; None when there is nothing more."""
+        self.sock.setblocking(False)
+        return self.read() or None
+
+    def close(self) -> None:
+        """Close this end and what was received but not taken."""
+        for fd in self._fds:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._fds = []
+        self.sock.close()
+
+    def _cut(self) -> list[tuple[Message, list[int]]]:
+        messages = []
+        while len(self._pending) >= _PREFIX.size:
+            size, fds = _PREFIX.unpack_from(self._pending)
+            end = _PREFIX.size + size
+            if len(self._pending) < end or len(self._fds) < fds:
+                break
+            message = _decoder.decode(self._pending[_PREFIX.size : end])
+            messages.append((message, self._fds[:fds]))
+            self._fds = self._fds[fds:]
+            self._pending = self._pending[end:]
+        return messages
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """A connected pair for control messages."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -1,0 +1,208 @@
+"""The workers of one model version: who is to be started, trusted, retired, killed, and when. Pure, told the time.
+
+    STARTING ──loaded──▶ JOINING ──joined──▶ READY ⇄ SILENT      (no sign of life within `SILENT_S`)
+        │                   │                  │        │ hang_kill_s
+        └──────── died ─────┴──────────────────┴────────┴──▶ gone, replaced after a back-off
+    READY ──replaced, or one too many──▶ LEAVING ──parted──▶ gone
+
+A replacement joins before the one that it replaces is told to leave. Five fast deaths in a row, or a first load
+that fails in words, and the fleet has failed: it starts nobody until it is replaced.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+SILENT_S = 1.0
+"""A worker that has not answered a ping for this long gets no more work."""
+FAST_DEATH_S = 10.0
+"""A death sooner than this after the start counts towards a crash loop."""
+MAX_FAST_DEATHS = 5
+BACK_OFF_S = 0.1
+MAX_BACK_OFF_S = 30.0
+
+
+class Phase(Enum):
+    """Where a worker is in its life."""
+
+    STARTING = "starting"
+    JOINING = "joining"
+    READY = "ready"
+    SILENT = "silent"
+    LEAVING = "leaving"
+
+
+class Order(Enum):
+    """What the supervisor is to do with a worker."""
+
+    START = "start"
+    JOIN = "join"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    PART = "part"
+    LEAVE = "leave"
+    KILL = "kill"
+
+
+@dataclass(slots=True)
+class Member:
+    """One worker."""
+
+    id: int
+    generation: int
+    started_at: float
+    heard_at: float
+    phase: Phase = Phase.STARTING
+
+
+Orders = list[tuple[Order, int]]
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The workers of one model version.
+
+    Every method returns the orders that follow from it, as (order, worker id).
+    """
+
+    size: int
+    load_timeout_s: float
+    hang_kill_s: float
+    members: dict[int, Member] = field(default_factory=dict)
+    generation: int = 0
+    fast_deaths: int = 0
+    restarts: int = 0
+    failure: str = ""
+    """Why nobody is started any more; "" while all is well."""
+    _next_id: int = 0
+    _newest: int = 0
+    _start_at: float = 0.0
+
+    def start(self, now: float) -> Orders:
+        """Start who is missing, unless the back-off forbids it yet."""
+        if self.failure or now < self._start_at:
+            return []
+        missing = self.size - sum(1 for m in self._current() if m.phase is not Phase.LEAVING)
+        return [self._start(now) for _ in range(missing)]
+
+    def loaded(self, id: int, now: float) -> Orders:
+        """A worker has loaded and warmed its model: let the gateways try it."""
+        member = self.members.get(id)
+        if member is None or member.phase is not Phase.STARTING:
+            return []
+        member.phase, member.heard_at = Phase.JOINING, now
+        return [(Order.JOIN, id)]
+
+    def joined(self, id: int, now: float) -> Orders:
+        """A worker has answered a round trip of every gateway: it counts, and an old one may go."""
+        member = self.members.get(id)
+        if member is None or member.phase is not Phase.JOINING:
+            return []
+        member.phase, member.heard_at = Phase.READY, now
+        self.failure = ""
+        return self._retire_old()
+
+    def heard(self, id: int, now: float) -> Orders:
+        """A worker has shown a sign of life."""
+        member = self.members.get(id)
+        if member is None:
+            return []
+        member.heard_at = now
+        if member.phase is Phase.SILENT:
+            member.phase = Phase.READY
+            return [(Order.RESUME, id)]
+        return []
+
+    def parted(self, id: int) -> Orders:
+        """A leaving worker has nothing under way any more."""
+        member = self.members.get(id)
+        return [(Order.LEAVE, id)] if member and member.phase is Phase.LEAVING else []
+
+    def died(self, id: int, now: float, reason: str) -> Orders:
+        """A worker's process has ended."""
+        member = self.members.pop(id, None)
+        if member is None or member.phase is Phase.LEAVING:
+            return self.start(now)
+        self.restarts += 1
+        is_fast = now - member.started_at < FAST_DEATH_S
+        self.fast_deaths = self.fast_deaths + 1 if is_fast else 0
+        if self.fast_deaths >= MAX_FAST_DEATHS:
+            self.failure = f"{self.fast_deaths} workers in a row died soon after their start: {reason}"
+            return []
+        if self.fast_deaths > 1:
+            back_off = BACK_OFF_S * 2 ** (self.fast_deaths - 2)
+            self._start_at = now + min(back_off, MAX_BACK_OFF_S)
+        return self.start(now)
+
+    def refused(self, id: int, reason: str) -> Orders:
+        """A worker said that its model can't be loaded: trying again would say the same.
+
+        Its whole generation is given up; an older one that serves goes on, under its own number again.
+        """
+        member = self.members.get(id)
+        if member is None or member.generation != self.generation:
+            self.members.pop(id, None)
+            return [(Order.KILL, id)]
+        self.failure = reason
+        orders = [(Order.KILL, m.id) for m in list(self._current()) if m.phase not in _SERVING]
+        for _, given_up in orders:
+            del self.members[given_up]
+        self.generation = max((m.generation for m in self.members.values()), default=self.generation)
+        return orders
+
+    def replace(self, now: float) -> Orders:
+        """Start a new generation; the old one leaves as the new one joins."""
+        stale = [m.id for m in self._current() if m.phase in (Phase.STARTING, Phase.JOINING)]
+        orders: Orders = [(Order.KILL, id) for id in stale]
+        for id in stale:
+            del self.members[id]
+        self._newest += 1
+        self.generation = self._newest
+        self.failure, self.fast_deaths, self._start_at = "", 0, now
+        return orders + self.start(now)
+
+    def resize(self, size: int, now: float) -> Orders:
+        """Have more workers, or fewer."""
+        self.size = size
+        return self.start(now) + self._retire_old()
+
+    def tick(self, now: float) -> Orders:
+        """Look at the clock: who is silent, hung, too long at loading; who may be started now."""
+        orders: Orders = []
+        for member in list(self.members.values()):
+            silent_s = now - member.heard_at
+            if member.phase is Phase.STARTING and silent_s > self.load_timeout_s:
+                orders.append((Order.KILL, member.id))
+            elif member.phase is Phase.READY and silent_s > SILENT_S:
+                member.phase = Phase.SILENT
+                orders.append((Order.SUSPEND, member.id))
+            elif member.phase is not Phase.STARTING and silent_s > self.hang_kill_s:
+                orders.append((Order.KILL, member.id))
+        return orders + self.start(now)
+
+    @property
+    def ready(self) -> int:
+        """Workers that take requests."""
+        return sum(1 for m in self.members.values() if m.phase is Phase.READY)
+
+    def _current(self) -> Iterator[Member]:
+        return (m for m in self.members.values() if m.generation == self.generation)
+
+    def _start(self, now: float) -> tuple[Order, int]:
+        self._next_id += 1
+        id = self._next_id
+        self.members[id] = Member(id, self.generation, now, now)
+        return (Order.START, id)
+
+    def _retire_old(self) -> Orders:
+        """Tell to leave: one of an older generation for each new one that is ready, and whoever is too many."""
+        ready = [m for m in self._current() if m.phase in _SERVING]
+        old = [m for m in self.members.values() if m.generation < self.generation and m.phase in _SERVING]
+        spare = max(0, len(ready) + len(old) - self.size)
+        leaving = (old + ready[::-1])[:spare] if ready else []
+        for member in leaving:
+            member.phase = Phase.LEAVING
+        return [(Order.PART, m.id) for m in leaving]
+
+
+_SERVING = (Phase.READY, Phase.SILENT)

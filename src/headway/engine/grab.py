@@ -1,0 +1,503 @@
+"""Run one grab where the model is: decode each request, group rows, call the model, encode, answer.
+
+Theory of operation. A grab is what a slot took at once; a batch is what the model gets at once, and the two are not
+the same. Each body is decoded alone. Rows that may meet (equal bucket keys) form groups, groups are cut into model
+calls of at most `max_rows`, and a request whose rows were cut apart is rejoined before it is encoded. A call that
+fails is bisected, so that a bad row fails alone; an answer of a wrong shape fails all of its call, because nobody
+can say whose answer is whose. No sockets here, and no threads but the predictor's own.
+"""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headway.engine.frames import CHUNK, END, HEAD, WHOLE
+from headway.engine.inflate import inflate
+from headway.errors import (
+    BadInput,
+    BadOutput,
+    CallerError,
+    Cancelled,
+    DeadlineError,
+    HeadwayError,
+    InternalError,
+    ModelFailed,
+    Rejected,
+)
+from headway.model.call import Call, Result
+from headway.model.marks import Context, Reject
+from headway.model.opening import Opened
+from headway.protocols import Ask, Codec, Reply
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 0.001
+"""Answers that are ready wait at most about this long for those that follow in the same grab."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One request of a grab."""
+
+    id: int
+    codec: Codec
+    ask: Ask
+    deadline: float
+    coding: str = ""
+    is_alone: bool = False
+    context: Context | None = None
+    is_cancelled: bool = False
+    call: Call | None = None
+    parts: list[tuple[Sequence[int], Result]] = field(default_factory=list)
+    errors: dict[int, HeadwayError] = field(default_factory=dict)
+    is_done: bool = False
+
+    def cancel(self) -> None:
+        """The caller left; called from another thread."""
+        self.is_cancelled = True
+        if self.context is not None:
+            self.context.cancel()
+
+
+@dataclass(slots=True)
+class Said:
+    """Something to say to one caller: a whole answer or a part of a stream."""
+
+    id: int
+    part: int
+    body: bytes
+    error: HeadwayError | None = None
+    reply: Reply | None = None
+
+
+@dataclass(slots=True)
+class Timing:
+    """What a grab cost, in seconds, and the rows of each of its model calls."""
+
+    decode_s: float = 0.0
+    compute_s: float = 0.0
+    encode_s: float = 0.0
+    batches: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What holds for every grab of a worker."""
+
+    max_rows: int
+    max_body_bytes: int
+    timeout_s: float
+
+
+AwaitAll = Callable[[Sequence[Coroutine[Any, Any, Any]]], list[Any]]
+"""Runs coroutines and waits for all of their outcomes; an exception is returned in its place."""
+
+Say = Callable[[list[Said], Timing, bool], None]
+
+Piece = tuple[Ticket, Sequence[int]]
+"""Some rows of one request."""
+
+
+class Run:
+    """One grab under way; `run` answers every ticket exactly once.
+
+    Args:
+        opened: the model.
+        bounds: limits.
+        say: takes what is ready to be sent, and whether the grab is done with it; called after each model call
+            that took its time, and once at the end.
+        await_all: runs coroutines of an async predictor on the worker's loop and waits for all their outcomes.
+    """
+
+    def __init__(
+        self,
+        opened: Opened,
+        bounds: Bounds,
+        say: Say,
+        await_all: AwaitAll | None = None,
+    ) -> None:
+        self._opened = opened
+        self._signature = opened.signature
+        self._wire = opened.wire
+        self._bounds = bounds
+        self._say = say
+        self._await_all: AwaitAll = await_all or _no_loop
+        self._ready: list[Said] = []
+        self._timing = Timing()
+        self._flushed_at = 0.0
+
+    def run(self, tickets: Sequence[Ticket]) -> None:
+        """Answer all of a grab."""
+        started = self._flushed_at = time.perf_counter()
+        decoded = [t for t in tickets if self._decode(t)]
+        self._timing.decode_s = time.perf_counter() - started
+        if self._signature.is_stream:
+            for ticket in decoded:
+                self._stream(ticket)
+        else:
+            for group in self._groups(decoded):
+                for batch in _cut(group, self._bounds.max_rows):
+                    self._perform(batch)
+                    self._finish(ticket for ticket, _ in batch)
+        self._flush(is_last=True)
+
+    # From bytes to calls
+
+    def _decode(self, ticket: Ticket) -> bool:
+        try:
+            if self._is_over(ticket):
+                return False
+            ask = ticket.ask
+            if ticket.coding:
+                ask.body = inflate(ask.body, ticket.coding, self._bounds.max_body_bytes)
+            ticket.call = ticket.codec.decode(ask, self._wire)
+            if ticket.call.timeout_s is not None:
+                ticket.deadline = min(ticket.deadline, time.monotonic() + ticket.call.timeout_s)
+            if self._signature.context is not None:
+                ticket.context = Context(ask.request_id, ask.headers, ticket.deadline)
+                ticket.call.contexts = ticket.context
+        except HeadwayError as e:
+            self._fail(ticket, e)
+            return False
+        except Exception as e:  # noqa: BLE001  (a codec's bug must not take the grab with it; logged in _fail)
+            self._fail(ticket, _internal(e))
+            return False
+        if not ticket.call.rows:
+            self._encode(ticket, self._wire.empty())
+            return False
+        return True
+
+    def _is_over(self, ticket: Ticket) -> bool:
+        """Answer a ticket for which nobody waits any more."""
+        if ticket.is_done:
+            return True
+        if ticket.is_cancelled:
+            self._fail(ticket, Cancelled())
+        elif time.monotonic() >= ticket.deadline:
+            self._fail(ticket, DeadlineError(timeout_s=self._bounds.timeout_s))
+        return ticket.is_done
+
+    # From calls to batches
+
+    def _groups(self, tickets: Sequence[Ticket]) -> list[list[Piece]]:
+        """Rows that may share a model call, in the order of arrival."""
+        groups: dict[Hashable, list[Piece]] = {}
+        is_personal = self._signature.context is not None and self._signature.is_batched
+        for ticket in tickets:
+            assert ticket.call is not None
+            rows = range(ticket.call.rows)
+            owner = id(ticket) if ticket.is_alone or is_personal else None
+            keys = self._wire.keys(ticket.call)
+            if keys is None:
+                groups.setdefault(owner, []).append((ticket, rows))
+                continue
+            for key, members in _by_key(keys):
+                groups.setdefault((owner, key), []).append((ticket, members))
+        return list(groups.values())
+
+    # From batches to answers
+
+    def _perform(self, batch: Sequence[Piece]) -> None:
+        batch = [piece for piece in batch if not self._is_over(piece[0])]
+        if not batch:
+            return
+        started = time.perf_counter()
+        if self._signature.is_batched:
+            self._perform_batch(batch)
+        else:
+            self._perform_items(batch)
+        self._timing.compute_s += time.perf_counter() - started
+
+    def _perform_batch(self, batch: Sequence[Piece]) -> None:
+        sizes = [len(rows) for _, rows in batch]
+        total = sum(sizes)
+        try:
+            arguments = self._wire.gather([_part(piece) for piece in batch])
+            if self._signature.context is not None:
+                arguments[self._signature.context] = batch[0][0].context
+            self._timing.batches.append(total)
+            output = self._opened.predict(**arguments)
+            if self._signature.is_async:
+                output = _raised(self._await_all([output])[0])
+            result = self._wire.scatter(output, total)
+        except BadOutput as e:
+            self._blame(batch, e)
+        except Exception as e:  # noqa: BLE001  (user code; told to its caller, or logged, in _blame)
+            self._bisect(batch, total, e)
+        else:
+            for piece, part in zip(batch, self._wire.split(result, sizes), strict=True):
+                self._keep(piece, part)
+
+    def _bisect(self, batch: Sequence[Piece], total: int, error: Exception) -> None:
+        """Try the halves of a batch that failed, down to the row that is at fault."""
+        may_repeat = self._signature.idempotent or isinstance(error, BadInput)
+        if total == 1 or not may_repeat:
+            self._blame(batch, _told(error))
+            return
+        half, rest = _halve(batch, total // 2)
+        for part in (half, rest):
+            alive = [piece for piece in part if not self._is_over(piece[0])]
+            if alive:
+                self._perform_batch(alive)
+
+    def _perform_items(self, batch: Sequence[Piece]) -> None:
+        rows = [(ticket, row) for ticket, members in batch for row in members]
+        self._timing.batches.extend([1] * len(rows))
+        if self._signature.is_async:
+            outcomes = self._await_all([self._opened.predict(**self._item(t, r)) for t, r in rows])
+            for (ticket, row), outcome in zip(rows, outcomes, strict=True):
+                self._keep_item(ticket, row, outcome)
+            return
+        for ticket, row in rows:
+            if self._is_over(ticket):
+                continue
+            try:
+                outcome = self._opened.predict(**self._item(ticket, row))
+            except Exception as e:  # noqa: BLE001  (user code; told to its caller, or logged, in _keep_item)
+                outcome = e
+            self._keep_item(ticket, row, outcome)
+            if ticket.call is not None and row == ticket.call.rows - 1:
+                self._finish([ticket])
+
+    def _item(self, ticket: Ticket, row: int) -> dict[str, Any]:
+        assert ticket.call is not None
+        arguments = self._wire.item(ticket.call, row)
+        if self._signature.context is not None:
+            arguments[self._signature.context] = ticket.context
+        return arguments
+
+    def _keep_item(self, ticket: Ticket, row: int, outcome: Any) -> None:
+        try:
+            value = self._wire.check_item(_raised(outcome))
+        except Exception as e:  # noqa: BLE001  (user code; told or logged in _blame)
+            self._blame([(ticket, (row,))], _told(e))
+        else:
+            ticket.parts.append(((row,), Result([value])))
+
+    def _keep(self, piece: Piece, part: Result) -> None:
+        ticket, rows = piece
+        for i, error in part.errors.items():
+            ticket.errors[rows[i]] = error
+        ticket.parts.append((rows, part))
+
+    def _blame(self, batch: Sequence[Piece], error: HeadwayError) -> None:
+        for ticket, rows in batch:
+            for row in rows:
+                ticket.errors[row] = error
+        if not isinstance(error, CallerError):
+            ids = [ticket.ask.request_id for ticket, _ in batch]
+            log.error("predict_failed", exc_info=error, extra={"request_ids": ids})
+
+    # From answers to bytes
+
+    def _finish(self, tickets: Iterable[Ticket]) -> None:
+        """Encode the requests of which every row has its answer."""
+        for ticket in tickets:
+            if ticket.is_done or ticket.call is None:
+                continue
+            kept = sum(len(rows) for rows, _ in ticket.parts)
+            lost = len(ticket.errors.keys() - {r for rows, _ in ticket.parts for r in rows}) if ticket.errors else 0
+            if kept + lost == ticket.call.rows:
+                self._encode(ticket, self._joined(ticket))
+        if time.perf_counter() - self._flushed_at > FLUSH_S:
+            self._flush()
+
+    def _joined(self, ticket: Ticket) -> Result:
+        """The parts of a request in its caller's order; a row without an answer holds another's place-filler."""
+        parts = ticket.parts
+        if len(parts) == 1 and len(parts[0][0]) == (ticket.call.rows if ticket.call else 0):
+            values = parts[0][1].values
+            if _is_ordered(parts[0][0]):
+                return Result(values, ticket.errors)
+        by_row = {
+            row: single
+            for rows, part in parts
+            for row, single in zip(rows, self._wire.split(Result(part.values), [1] * len(rows)), strict=True)
+        }
+        if not by_row:
+            return Result([], ticket.errors)
+        filler = next(iter(by_row.values()))
+        assert ticket.call is not None
+        whole = self._wire.join([by_row.get(row, filler) for row in range(ticket.call.rows)])
+        return Result(whole.values, ticket.errors)
+
+    def _encode(self, ticket: Ticket, result: Result) -> None:
+        started = time.perf_counter()
+        assert ticket.call is not None
+        try:
+            reply = ticket.codec.encode(ticket.ask, ticket.call, result, self._wire)
+        except HeadwayError as e:
+            self._fail(ticket, e)
+        except Exception as e:  # noqa: BLE001  (a codec's or an encoder's bug; logged in _fail)
+            self._fail(ticket, _internal(e))
+        else:
+            ticket.is_done = True
+            self._ready.append(Said(ticket.id, WHOLE, reply.body, None, reply))
+        self._timing.encode_s += time.perf_counter() - started
+
+    def _fail(self, ticket: Ticket, error: HeadwayError) -> None:
+        ticket.is_done = True
+        if isinstance(error, InternalError):
+            log.error("internal", exc_info=error, extra={"request_id": ticket.ask.request_id})
+        reply = ticket.codec.render(ticket.ask, error)
+        self._ready.append(Said(ticket.id, WHOLE, reply.body, error, reply))
+
+    # Streams
+
+    def _stream(self, ticket: Ticket) -> None:
+        assert ticket.call is not None
+        if ticket.call.rows != 1:
+            self._fail(ticket, BadInput(where="body", expected="one item, for a stream", found=f"{ticket.call.rows}"))
+            return
+        is_begun = False
+        started = time.perf_counter()
+        self._timing.batches.append(1)
+        items = self._items(self._opened.predict(**self._item(ticket, 0)))
+        try:
+            for value in items:
+                if ticket.is_cancelled:
+                    break
+                piece = ticket.codec.chunk(ticket.ask, ticket.call, value, self._wire)
+                if not is_begun:
+                    is_begun = True
+                    self._begin(ticket)
+                self._ready.append(Said(ticket.id, CHUNK, piece))
+                self._flush()
+        except Exception as e:  # noqa: BLE001  (user code; told to its caller and logged)
+            error = _told(e)
+            if not isinstance(error, CallerError):
+                log.error("predict_failed", exc_info=e, extra={"request_id": ticket.ask.request_id})
+            if is_begun:
+                ticket.is_done = True
+                last = ticket.codec.chunk_error(ticket.ask, error)
+                self._ready.append(Said(ticket.id, CHUNK, last))
+                self._ready.append(Said(ticket.id, END, b"", error))
+            else:
+                self._fail(ticket, error)
+        else:
+            if not is_begun:
+                self._begin(ticket)
+            ticket.is_done = True
+            self._ready.append(Said(ticket.id, END, b"", Cancelled() if ticket.is_cancelled else None))
+        finally:
+            items.close()
+            self._timing.compute_s += time.perf_counter() - started
+
+    def _begin(self, ticket: Ticket) -> None:
+        head = Reply(200, b"", ticket.codec.stream_type(ticket.ask))
+        self._ready.append(Said(ticket.id, HEAD, b"", None, head))
+
+    def _items(self, output: Any) -> "Any":
+        """Whatever a streaming predictor answered, as a generator that can be closed."""
+        if isinstance(output, AsyncIterator):
+            return self._async_items(output)
+        return (value for value in _closing(output))
+
+    def _async_items(self, output: AsyncIterator[Any]) -> Iterator[Any]:
+        try:
+            while True:
+                value = self._await_all([anext(output, _END)])[0]  # type: ignore[list-item]
+                if _raised(value) is _END:
+                    return
+                yield value
+        finally:
+            if hasattr(output, "aclose"):
+                self._await_all([output.aclose()])
+
+    def _flush(self, *, is_last: bool = False) -> None:
+        ready, self._ready = self._ready, []
+        timing, self._timing = self._timing, Timing()
+        self._flushed_at = time.perf_counter()
+        if ready or is_last:
+            self._say(ready, timing, is_last)
+
+
+_END = object()
+
+
+def _closing(items: Any) -> Iterator[Any]:
+    try:
+        yield from items
+    finally:
+        if hasattr(items, "close"):
+            items.close()
+
+
+def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    raise RuntimeError("an async predictor needs its worker's loop")
+
+
+def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:
+    ticket, rows = piece
+    assert ticket.call is not None
+    return ticket.call, None if len(rows) == ticket.call.rows and _is_ordered(rows) else rows
+
+
+def _is_ordered(rows: Sequence[int]) -> bool:
+    return isinstance(rows, range) or list(rows) == sorted(rows)
+
+
+def _by_key(keys: Sequence[Hashable]) -> list[tuple[Hashable, Sequence[int]]]:
+    first = keys[0]
+    if all(key == first for key in keys):
+        return [(first, range(len(keys)))]
+    members: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(keys):
+        members.setdefault(key, []).append(row)
+    return list(members.items())
+
+
+def _cut(group: Sequence[Piece], max_rows: int) -> Iterator[list[Piece]]:
+    """Cut a group into batches of at most `max_rows` rows, splitting a request only where it must be."""
+    batch: list[Piece] = []
+    room = max_rows
+    for ticket, rows in group:
+        if batch and room < len(rows) <= max_rows:
+            yield batch
+            batch, room = [], max_rows
+        while len(rows) > room:
+            batch.append((ticket, rows[:room]))
+            yield batch
+            rows, batch, room = rows[room:], [], max_rows
+        if rows:
+            batch.append((ticket, rows))
+            room -= len(rows)
+    if batch:
+        yield batch
+
+
+def _halve(batch: Sequence[Piece], rows_left: int) -> tuple[list[Piece], list[Piece]]:
+    half: list[Piece] = []
+    rest: list[Piece] = []
+    for ticket, rows in batch:
+        if rows_left and rows[:rows_left]:
+            half.append((ticket, rows[:rows_left]))
+        if rows[rows_left:]:
+            rest.append((ticket, rows[rows_left:]))
+        rows_left = max(0, rows_left - len(rows))
+    return half, rest
+
+
+def _raised(outcome: Any) -> Any:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _told(error: BaseException) -> HeadwayError:
+    """What a caller is told of an exception of the predictor's."""
+    if isinstance(error, HeadwayError):
+        return error
+    if isinstance(error, Reject):
+        return Rejected(str(error) or "the predictor refused this item")
+    told = ModelFailed()
+    told.__cause__ = error
+    return told
+
+
+def _internal(error: Exception) -> InternalError:
+    told = InternalError()
+    told.__cause__ = error
+    return told

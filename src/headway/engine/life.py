@@ -1,0 +1,156 @@
+"""A request's life as one pure state machine: what may happen to it, and what is to be done then.
+
+    QUEUED ──DISPATCH──▶ SENT ──ANSWER──▶ DONE          deliver
+      ▲                   │ ├──HEAD─────▶ STREAMING ──CHUNK──▶ STREAMING ──END──▶ DONE
+      └──────LOST─────────┘ └──LOST─────▶ DONE          (may not be repeated, or tried often enough)
+    any but DONE ──CANCEL──▶ DONE                       the caller left: its batch-mates never notice
+    any but DONE ──EXPIRE──▶ DONE                       answered 504; what comes later is dropped
+
+A worker's death is LOST for each request in it. Such a request goes back to the front of its queue and is then
+sent alone, so that a query of death takes no innocent with it; the second time it is given up.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+
+class State(IntEnum):
+    """Where a request is."""
+
+    QUEUED = 0
+    SENT = 1
+    STREAMING = 2
+    DONE = 3
+
+
+class Event(IntEnum):
+    """What happens to it."""
+
+    DISPATCH = 0
+    ANSWER = 1
+    HEAD = 2
+    CHUNK = 3
+    END = 4
+    CANCEL = 5
+    EXPIRE = 6
+    LOST = 7
+
+
+class Act(IntEnum):
+    """What is to be done."""
+
+    DROP = 0
+    """Nothing: too late, or nobody waits."""
+    SEND = 1
+    DELIVER = 2
+    WITHDRAW = 3
+    """Take it out of the queue; nobody waits."""
+    RECALL = 4
+    """Tell the worker to stop; nobody waits."""
+    REFUSE_LATE = 5
+    """Take it out of the queue and answer that its time is over."""
+    STOP_LATE = 6
+    """Tell the worker to stop and answer that the time is over."""
+    RETRY = 7
+    """Back to the front of the queue, to be sent alone."""
+    GIVE_UP = 8
+    """Answer that the worker was lost, or that this request kills workers."""
+    BREAK_OFF = 9
+    """End a stream that has begun: nothing else can be said any more."""
+
+
+_Row = tuple[tuple[State, Act], ...]
+
+
+def _row(state: State, **changes: tuple[State, Act]) -> _Row:
+    return tuple(changes.get(e.name, (state, Act.DROP)) for e in Event)
+
+
+_S, _A = State, Act
+TABLE: tuple[_Row, ...] = (
+    _row(
+        _S.QUEUED,
+        DISPATCH=(_S.SENT, _A.SEND),
+        CANCEL=(_S.DONE, _A.WITHDRAW),
+        EXPIRE=(_S.DONE, _A.REFUSE_LATE),
+    ),
+    _row(
+        _S.SENT,
+        ANSWER=(_S.DONE, _A.DELIVER),
+        HEAD=(_S.STREAMING, _A.DELIVER),
+        CANCEL=(_S.DONE, _A.RECALL),
+        EXPIRE=(_S.DONE, _A.STOP_LATE),
+        LOST=(_S.QUEUED, _A.RETRY),
+    ),
+    _row(
+        _S.STREAMING,
+        CHUNK=(_S.STREAMING, _A.DELIVER),
+        END=(_S.DONE, _A.DELIVER),
+        CANCEL=(_S.DONE, _A.RECALL),
+        EXPIRE=(_S.DONE, _A.BREAK_OFF),
+        LOST=(_S.DONE, _A.BREAK_OFF),
+    ),
+    _row(_S.DONE),
+)
+"""By state, then event: the next state and the act. What is not listed changes nothing."""
+
+MAX_ATTEMPTS = 2
+
+
+class Flight:
+    """One request under way."""
+
+    __slots__ = (
+        "ask",
+        "attempts",
+        "body",
+        "deadline",
+        "exchange",
+        "id",
+        "is_alone",
+        "pool",
+        "priority",
+        "queued_at",
+        "request_id",
+        "sent_at",
+        "serial",
+        "size",
+        "slot",
+        "state",
+        "timeout_s",
+    )
+
+    def __init__(self, id: int, body: bytes, *, queued_at: float, timeout_s: float) -> None:
+        self.id = id
+        self.body = body
+        self.size = len(body)
+        self.queued_at = queued_at
+        self.sent_at = 0.0
+        self.timeout_s = timeout_s
+        self.deadline = queued_at + timeout_s
+        self.priority = 1
+        self.attempts = 0
+        self.is_alone = False
+        self.state = State.QUEUED
+        self.slot: Any = None
+        self.pool: Any = None
+        self.exchange: Any = None
+        self.serial = 0
+        self.request_id = ""
+        self.ask: Any = None
+
+    def step(self, event: Event) -> Act:
+        """Let something happen; returns what is to be done."""
+        self.state, act = TABLE[self.state][event]
+        return act
+
+    def lose(self, *, is_idempotent: bool) -> Act:
+        """Its worker died. Only a request that may be repeated, and was not yet, is tried again."""
+        act = self.step(Event.LOST)
+        if act is not Act.RETRY:
+            return act
+        if is_idempotent and self.attempts < MAX_ATTEMPTS:
+            self.is_alone = True
+            return act
+        self.state = State.DONE
+        return Act.GIVE_UP

@@ -1,0 +1,175 @@
+"""What the supervisor, the gateways and the workers say to each other on their control channels. Plain data."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from headway.config import ModelSettings, ModelSpec, ServerSettings
+from headway.model.call import Description
+
+
+class Say(msgspec.Struct, array_like=True, gc=False):
+    """Anything that is said; its kind is its tag."""
+
+
+# Supervisor to worker
+
+
+class Hold(Say, tag="hold"):
+    """Load this model, warm it, and say so. Comes first."""
+
+    spec: ModelSpec
+    threads: int
+    may_spin: bool
+    max_body_bytes: int
+
+
+class Meet(Say, tag="meet"):
+    """Here is a gateway: one data socket a slot, then a control socket, as descriptors."""
+
+    gateway: int
+
+
+class Ping(Say, tag="ping"):
+    """Are you there?"""
+
+
+class Leave(Say, tag="leave"):
+    """End now; nothing is under way any more."""
+
+
+# Worker to supervisor
+
+
+class Loaded(Say, tag="loaded"):
+    """The model is loaded and warm."""
+
+    description: Description
+    workers: int
+    """How many processes would serve it best, by what was measured."""
+    slots: int
+    max_batch: int
+    max_rows: int
+    item_s: float | None
+    """Measured seconds of one item; None if there was no example to try."""
+    load_s: float
+    why: str
+
+
+class Refused(Say, tag="refused"):
+    """The model can't be loaded, and trying again would end the same."""
+
+    code: str
+    reason: str
+
+
+class Pong(Say, tag="pong"):
+    """I am here."""
+
+
+# Supervisor to gateway
+
+
+class Listen(Say, tag="listen"):
+    """What this gateway is; comes first."""
+
+    gateway: int
+    gateways: int
+    settings: ServerSettings
+    names: Sequence[str]
+    """The models, in the order of the board's places."""
+    required: Sequence[str]
+    board_fd: int
+    """The counters' shared memory; inherited, like the listening sockets."""
+    listener_fds: Sequence[int]
+    started_s: float
+    """When the server started, in seconds since the epoch."""
+    was_ready: bool = False
+    """The server has been ready before; this gateway replaces one that died."""
+
+
+class Join(Say, tag="join"):
+    """Here is a loaded worker: one data socket a slot, then a control socket, as descriptors."""
+
+    worker: int
+    model: str
+    settings: ModelSettings
+    loaded: Loaded
+
+
+class Suspend(Say, tag="suspend"):
+    """Send this worker nothing new."""
+
+    worker: int
+
+
+class Resume(Say, tag="resume"):
+    """This worker may get requests again."""
+
+    worker: int
+
+
+class Part(Say, tag="part"):
+    """This worker leaves: let it end what is under way, send nothing new, say Parted."""
+
+    worker: int
+
+
+class Forget(Say, tag="forget"):
+    """This worker's process has ended."""
+
+    worker: int
+
+
+class Trouble(Say, tag="trouble"):
+    """This model has no workers, and why; "" when it is well again."""
+
+    model: str
+    reason: str
+
+
+class Ready(Say, tag="ready"):
+    """Every required model can answer."""
+
+
+class Drain(Say, tag="drain"):
+    """Be not ready; after `delay_s` stop accepting, end what is under way within `grace_s`, say Drained."""
+
+    delay_s: float
+    grace_s: float
+
+
+# Gateway to supervisor
+
+
+class Joined(Say, tag="joined"):
+    """This worker has answered a round trip of mine."""
+
+    worker: int
+
+
+class Parted(Say, tag="parted"):
+    """This worker has nothing of mine any more."""
+
+    worker: int
+
+
+class Drained(Say, tag="drained"):
+    """Nothing is under way here any more; `left` requests did not end in time."""
+
+    left: int
+
+
+# Gateway to worker, on their own control socket
+
+
+class Cancel(Say, tag="cancel"):
+    """Nobody waits for these requests any more."""
+
+    ids: Sequence[int]
+
+
+Message = (
+    Hold | Meet | Ping | Leave | Loaded | Refused | Pong | Listen | Join | Suspend | Resume | Part | Forget | Trouble
+    | Ready | Drain | Joined | Parted | Drained | Cancel
+)

@@ -1,0 +1,274 @@
+"""The one tree of errors, its branches by blame. It knows no HTTP; `protocols` maps blame to status.
+
+HeadwayError
+├── CallerError              the request is at fault
+│   ├── BadInput             bad_input           malformed, missing, of the wrong type, shape or range
+│   ├── Rejected             rejected            the predictor refused this item
+│   ├── Unauthorized         unauthorized        no key, or a wrong one
+│   ├── Forbidden            forbidden           a known key that may not do this
+│   ├── UnknownModel         unknown_model
+│   ├── UnknownVersion       unknown_version
+│   ├── UnknownPath          unknown_path
+│   ├── MethodNotAllowed     method_not_allowed
+│   ├── TooLarge             too_large           a body or a part of it, before or after inflating
+│   ├── UnsupportedMedia     unsupported_media   content type or coding
+│   ├── TooSlow              too_slow            the request did not arrive in time
+│   └── Cancelled            cancelled           the caller left
+├── BusyError                not now, perhaps later (`retry_after_s`)
+│   ├── QueueFull            queue_full          this model's own bound
+│   ├── NotReady             not_ready           no worker of this model is ready
+│   └── Draining             draining            the server is shutting down
+├── DeadlineError            deadline            the request's time is over
+├── ModelError               the predictor is at fault
+│   ├── ModelFailed          model_failed        its code raised
+│   ├── BadOutput            bad_output          it answered in a wrong shape or type
+│   └── ModelCrashed         model_crashed       this request killed every worker that tried it
+├── WorkerError              the process is at fault
+│   └── WorkerLost           worker_lost         it died with this request, which may not be repeated
+├── BundleError              bundle              a model's files are missing, damaged or not trusted
+├── SignatureError           signature           a predictor whose signature can't be served
+├── ConfigError              config              a setting is unknown or out of range
+├── PluginError              plugin              an unknown plugin, or its library is missing
+├── TargetError              target              a deployment can't be rendered or applied
+└── InternalError            internal            our own bug, told by an id
+
+A class's docstring is its default message, filled from its fields: what happened, what was expected, what to do.
+"""
+
+from enum import IntEnum
+from typing import Any, ClassVar
+
+
+class HeadwayError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str = "", **fields: Any) -> None:
+        self.fields = fields
+        self.message = message or (type(self).__doc__ or "").strip().format_map(_Fields(fields))
+        super().__init__(self.message)
+
+
+class _Fields(dict[str, Any]):
+    """Fields of a message; one that was not given shows as a question mark rather than hiding the error."""
+
+    def __missing__(self, key: str) -> "_Unknown":
+        return _Unknown("?")
+
+
+class _Unknown(str):
+    """Stands for a field that was not given, whatever format its place asks for."""
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
+
+
+class CallerError(HeadwayError):
+    """The request can't be answered as it was asked."""
+
+    code = "bad_request"
+
+
+class BadInput(CallerError):
+    """{where}: expected {expected}, found {found}."""
+
+    code = "bad_input"
+
+
+class Rejected(CallerError):
+    """The predictor can't answer this item."""
+
+    code = "rejected"
+
+
+class Unauthorized(CallerError):
+    """A valid API key is needed: send it as `Authorization: Bearer KEY`."""
+
+    code = "unauthorized"
+
+
+class Forbidden(CallerError):
+    """This is not allowed here."""
+
+    code = "forbidden"
+
+
+class UnknownModel(CallerError):
+    """There is no model named {model!r} here; known: {known}."""
+
+    code = "unknown_model"
+
+
+class UnknownVersion(CallerError):
+    """Model {model!r} has no version {version!r}; known: {known}."""
+
+    code = "unknown_version"
+
+
+class UnknownPath(CallerError):
+    """Nothing is served at this path; GET /openapi.json lists what is."""
+
+    code = "unknown_path"
+
+
+class MethodNotAllowed(CallerError):
+    """This path answers {allow} only."""
+
+    code = "method_not_allowed"
+
+
+class TooLarge(CallerError):
+    """{what} is larger than the limit of {limit_bytes} bytes."""
+
+    code = "too_large"
+
+
+class UnsupportedMedia(CallerError):
+    """{what} {found!r} is not understood here; expected {expected}."""
+
+    code = "unsupported_media"
+
+
+class TooSlow(CallerError):
+    """The request did not arrive within {limit_s:g} s."""
+
+    code = "too_slow"
+
+
+class Cancelled(CallerError):
+    """The caller left before the answer was ready."""
+
+    code = "cancelled"
+
+
+class BusyError(HeadwayError):
+    """The server can't answer now; try again in {retry_after_s} s."""
+
+    code = "busy"
+
+    def __init__(self, message: str = "", *, retry_after_s: float = 1.0, **fields: Any) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, **fields)
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(BusyError):
+    """The queue of model {model!r} is full ({limit}); try again in {retry_after_s:g} s."""
+
+    code = "queue_full"
+
+
+class NotReady(BusyError):
+    """Model {model!r} is not ready: {reason}; try again in {retry_after_s:g} s."""
+
+    code = "not_ready"
+
+
+class Draining(BusyError):
+    """The server is shutting down; try another one, or again in {retry_after_s:g} s."""
+
+    code = "draining"
+
+
+class DeadlineError(HeadwayError):
+    """The answer was not ready within {timeout_s:g} s."""
+
+    code = "deadline"
+
+
+class ModelError(HeadwayError):
+    """The model failed."""
+
+    code = "model_error"
+
+
+class ModelFailed(ModelError):
+    """The model raised an error on this input; the server's log has it under this request id."""
+
+    code = "model_failed"
+
+
+class BadOutput(ModelError):
+    """The model's answer is not what its signature promises: expected {expected}, found {found}."""
+
+    code = "bad_output"
+
+
+class ModelCrashed(ModelError):
+    """This request ended the process of every worker that tried it ({attempts}); it is not tried again."""
+
+    code = "model_crashed"
+
+
+class WorkerError(HeadwayError):
+    """A worker failed."""
+
+    code = "worker_error"
+
+
+class WorkerLost(WorkerError):
+    """The worker that held this request died, and the request may not be repeated."""
+
+    code = "worker_lost"
+
+
+class BundleError(HeadwayError):
+    """{path}: {problem}."""
+
+    code = "bundle"
+
+
+class SignatureError(HeadwayError):
+    """{where}: {found} can't be served; {advice}."""
+
+    code = "signature"
+
+
+class ConfigError(HeadwayError):
+    """{where}: {problem}."""
+
+    code = "config"
+
+
+class PluginError(HeadwayError):
+    """There is no {kind} named {name!r}; known: {known}."""
+
+    code = "plugin"
+
+
+class TargetError(HeadwayError):
+    """{target}: {problem}."""
+
+    code = "target"
+
+
+class InternalError(HeadwayError):
+    """An internal error; the server's log has it under this request id."""
+
+    code = "internal"
+
+
+class Exit(IntEnum):
+    """How a `headway` command ends, for scripts and for whatever starts the server."""
+
+    OK = 0
+    """Done; for `serve`: drained within the grace time."""
+    BUG = 1
+    """Our own error: please report it."""
+    USAGE = 2
+    """An argument, a setting or an input is wrong: nothing was started."""
+    MODEL = 3
+    """A model could not be loaded, or failed on what it was asked."""
+    LISTEN = 4
+    """The address is in use, or this user may not listen on it."""
+    GRACE = 5
+    """`serve` was told to stop, and requests were still under way when the grace time was over."""
+    INTERRUPTED = 130
+    """Ctrl-C before the work was done, or before the server was ready."""
+
+
+def exit_of(error: HeadwayError) -> Exit:
+    """The exit code of an error, by blame."""
+    if isinstance(error, (CallerError, ConfigError, TargetError)):
+        return Exit.USAGE
+    return Exit.BUG if isinstance(error, InternalError) else Exit.MODEL

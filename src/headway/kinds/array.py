@@ -1,0 +1,349 @@
+"""Arrays of numpy by the mark `hw.Tensor`: nested lists in JSON, one tensor elsewhere.
+
+A column is a list of nested lists (from JSON), a Block (from a dialect of tensors), an array, or
+a Cut of an answer. Whatever the predictor gets is memory of its own: it may change it in place.
+"""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from headway.errors import BadInput, BadOutput, SignatureError
+from headway.model.call import Block, Shape
+from headway.model.cut import Cut
+from headway.model.marks import BATCH_AXIS, Tensor
+
+TYPES: Sequence[str] = ()
+MARKS: Sequence[str] = ("Tensor",)
+REQUIRES: Sequence[str] = ()
+
+_NUMBERS = (
+    *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "float32", "float64"),
+)
+_PYTHON_TYPES: Mapping[str, set[type]] = {"b": {bool}, "f": {int, float}}
+MAX_RANK = 32
+Array = NDArray[Any]
+
+
+class ArrayField:
+    """One array a row, of a fixed dtype, each length fixed or free (-1)."""
+
+    is_json = False
+
+    def __init__(self, dtype: str, shape: Shape, *, has_batch: bool, description: str = "") -> None:
+        self.dtype = dtype
+        self.shape = shape
+        self.has_batch = has_batch
+        self._description = description
+        self._is_text = dtype == "bytes"
+        self._np = np.dtype(object if self._is_text else dtype).newbyteorder("<")
+        self._free = tuple(axis for axis, length in enumerate(shape) if length < 0)
+        self._size = math.prod(shape)
+        self.json_type = self._json_type()
+
+    def _json_type(self) -> Any:
+        kind: Any = self._number_type()
+        for length in reversed(self.shape):
+            kind = list[kind]
+            if length >= 0:
+                kind = Annotated[kind, msgspec.Meta(min_length=length, max_length=length)]
+        return kind
+
+    def _number_type(self) -> Any:
+        if self._is_text:
+            return str
+        if self._np.kind == "b":
+            return bool
+        if self._np.kind == "f":
+            return float
+        if self.dtype == "uint64":  # msgspec's limits are of 64 bits, signed; numpy checks the rest
+            return Annotated[int, msgspec.Meta(ge=0)]
+        least, most = _limits(self._np)
+        return Annotated[int, msgspec.Meta(ge=least, le=most)]
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema (2020-12) of one array."""
+        schema = msgspec.json.schema(self.json_type)
+        return {**schema, "description": self._description} if self._description else schema
+
+    def key(self, column: Any, row: int) -> Hashable:
+        """The free lengths of a row; None where there are none."""
+        if not self._free:
+            return None
+        if not isinstance(column, list):
+            shape = tuple(column.shape)
+            return tuple(shape[axis + 1] for axis in self._free)
+        value = column[row]
+        lengths = []
+        for length in self.shape:
+            if length < 0:
+                lengths.append(len(value))
+            if not value:
+                break
+            value = value[0]
+        return tuple(lengths)
+
+    def share_key(self, value: Any) -> Hashable:
+        """What must be equal for two rows to share this array."""
+        array = np.asarray(value)
+        return (array.shape, array.tobytes() if array.dtype.kind != "O" else tuple(array.ravel()))
+
+    def gather(self, columns: Sequence[Any]) -> Array:
+        """Join columns of several calls into one new array, rows in front."""
+        if all(type(c) is list for c in columns):
+            return self._from_lists(columns)
+        if all(isinstance(c, Block) for c in columns) and self._can_chain(columns):
+            flat = list(chain.from_iterable(c.data for c in columns))
+            rows = sum(c.shape[0] for c in columns)
+            return self._new(flat).reshape(rows, *columns[0].shape[1:])
+        arrays = [self.array(c) for c in columns]
+        return np.concatenate(arrays) if len(arrays) > 1 else arrays[0].copy()
+
+    def _from_lists(self, columns: Sequence[list[Any]]) -> Array:
+        values = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
+        if self._is_text:
+            return self._texts(values)
+        return self._shaped(self._new(values), len(values))
+
+    def _texts(self, values: list[Any]) -> Array:
+        if any(n < 0 for n in self.shape):
+            lengths = _lengths(values, len(self.shape) + 1)
+        else:
+            lengths = (len(values), *self.shape)
+        for _ in self.shape:
+            values = list(chain.from_iterable(values))
+        array = np.empty(len(values), object)
+        array[:] = values
+        return self._reshaped(array, lengths)
+
+    def _reshaped(self, array: Array, shape: Shape) -> Array:
+        if math.prod(shape) != array.size:
+            raise _ragged(f"shape {_show(shape)}")
+        return array.reshape(shape)
+
+    def _shaped(self, array: Array, rows: int) -> Array:
+        """An array of nested lists that msgspec has checked, but for lengths of free axes."""
+        if array.ndim == len(self.shape) + 1:
+            return array
+        if array.size:
+            raise BadInput(where="data", expected=f"{len(self.shape)} axes", found=array.ndim - 1)
+        shape = tuple(0 if n < 0 else n for n in self.shape)
+        return self._reshaped(array, (rows, *shape))
+
+    def _can_chain(self, columns: Sequence[Block]) -> bool:
+        tail = columns[0].shape[1:]
+        return all(type(c.data) is list and c.shape[1:] == tail for c in columns)
+
+    def _new(self, values: list[Any]) -> Array:
+        """Make an array of checked numbers; one that does not fit is the caller's mistake."""
+        if self._is_text:
+            array = np.empty(len(values), object)
+            array[:] = values
+            return array
+        try:
+            with np.errstate(over="ignore"):
+                array = np.array(values, self._np)
+        except OverflowError:
+            raise self._too_large() from None
+        except (ValueError, TypeError):
+            raise BadInput(
+                where="data", expected="lists of equal lengths", found="ragged lists"
+            ) from None
+        if self._np.kind == "f" and self._np.itemsize < 8 and not np.isfinite(array).all():
+            raise self._too_large()
+        return array
+
+    def _too_large(self) -> BadInput:
+        return BadInput(
+            where="data", expected=f"numbers that {self.dtype} can hold", found="a larger one"
+        )
+
+    def array(self, column: Any) -> Array:
+        """A column as an array, without a copy where it is one already."""
+        if isinstance(column, Block):
+            return self._from_checked(column)
+        if isinstance(column, Cut):
+            return column.array
+        return self._from_lists([column]) if isinstance(column, list) else np.asarray(column)
+
+    def _from_checked(self, block: Block) -> Array:
+        data = block.data
+        if isinstance(data, list):
+            return self._new(data).reshape(block.shape)
+        if block.is_json:
+            return self._cast(np.asarray(data)).reshape(block.shape)
+        return np.frombuffer(data, self._np).reshape(block.shape)
+
+    def _cast(self, array: Array) -> Array:
+        """Numbers that a JSON reader left in a buffer of its own choice (float64, int64...)."""
+        if self._np.kind == "f":
+            with np.errstate(over="ignore"):
+                cast = array.astype(self._np)
+            if not np.isfinite(cast).all():
+                raise self._too_large()
+            return cast
+        if array.dtype.kind not in "iu" or self._np.kind == "b":
+            raise BadInput(where="data", expected=self.dtype, found=str(array.dtype))
+        least, most = _limits(self._np)
+        if array.size and (int(array.min()) < least or int(array.max()) > most):
+            raise self._too_large()
+        return array.astype(self._np)
+
+    def from_block(self, block: Block) -> Any:
+        """Check a tensor; it stays a Block until the whole batch is made."""
+        if block.dtype != self.dtype:
+            raise BadInput(where="datatype", expected=self.dtype, found=block.dtype)
+        tail = block.shape[1:]
+        if len(tail) != len(self.shape) or not _fits(self.shape, tail):
+            wanted = _show((-1, *self.shape))
+            raise BadInput(where="shape", expected=wanted, found=_show(block.shape))
+        count = math.prod(block.shape)
+        data = block.data
+        if isinstance(data, list):
+            return self._checked_list(block, data, count)
+        view = memoryview(data)
+        if block.is_json:
+            if view.nbytes // view.itemsize != count:
+                raise _miscounted(count, view.nbytes // view.itemsize)
+        elif self._is_text or view.nbytes != count * self._np.itemsize:
+            raise BadInput(where="data", expected=f"{count} elements", found=f"{view.nbytes} bytes")
+        elif self._np.kind == "b" and count and np.frombuffer(data, np.uint8).max() > 1:
+            raise BadInput(where="data", expected="bytes 0 and 1", found="others")
+        return block
+
+    def _checked_list(self, block: Block, data: list[Any], count: int) -> Block:
+        if len(data) != count:
+            raise _miscounted(count, len(data))
+        if self._is_text:
+            return Block(block.dtype, block.shape, [_text(v) for v in data])
+        found: set[type] = set(map(type, data))
+        wanted: set[type] = _PYTHON_TYPES.get(self._np.kind, {int})
+        if not found <= wanted:
+            names = ", ".join(sorted(t.__name__ for t in found - wanted))
+            raise BadInput(where="data", expected=self.dtype, found=names)
+        return block
+
+    def check(self, values: Sequence[Any]) -> list[Array]:
+        """Check what a predictor answered, one array a row. Raises BadOutput."""
+        return [self._checked(v, self.shape) for v in values]
+
+    def check_batch(self, output: Any, rows: int) -> Array:
+        """Check the answer for a whole batch: one array, rows in front. Raises BadOutput."""
+        return self._checked(output, (rows, *self.shape))
+
+    def _checked(self, output: Any, shape: Shape) -> Array:
+        if isinstance(output, (list, tuple)):
+            output = self._from_answers(output)
+        array = np.asarray(output)
+        is_right_type = array.dtype == self._np or (self._is_text and array.dtype.kind in "UT")
+        if not is_right_type or len(shape) != array.ndim or not _fits(shape, array.shape):
+            raise BadOutput(expected=f"{self.dtype}{_show(shape)}", found=_described(array))
+        return np.array(array, order="C")  # a copy: the predictor may use its own memory again
+
+    def _from_answers(self, output: Sequence[Any]) -> Array:
+        if any(getattr(v, "dtype", self._np) != self._np for v in output):
+            raise BadOutput(expected=f"arrays of {self.dtype}", found="others")
+        try:
+            return np.array(output, self._np)
+        except (ValueError, TypeError, OverflowError) as e:
+            raise BadOutput(expected=f"an array of {self.dtype}", found=f"a list ({e})") from e
+
+    def to_block(self, column: Any) -> Block:
+        """A tensor from a column of answers, C order, little-endian."""
+        if isinstance(column, list):
+            try:
+                array = np.stack(column) if column else self.empty()
+            except ValueError as e:
+                raise BadOutput(expected="arrays of one shape", found=str(e)) from e
+        else:
+            array = self.array(column)
+        flat = np.ascontiguousarray(array).reshape(-1)
+        data: Any = [str(v) for v in flat] if self._is_text else memoryview(flat)  # type: ignore[arg-type]
+        return Block(self.dtype, array.shape, data)
+
+    def to_json(self, column: Any) -> list[Any]:
+        """A column of answers as nested lists."""
+        if isinstance(column, Cut):
+            return column.lists
+        return [v.tolist() if hasattr(v, "tolist") else v for v in column]
+
+    def empty(self) -> Array:
+        """No rows."""
+        return np.empty((0, *(max(n, 0) for n in self.shape)), self._np)
+
+
+def read_field(annotation: Any, marks: Sequence[Any]) -> ArrayField:
+    """Make the field of an array by its mark.
+
+    Raises:
+        SignatureError: the mark can't be served.
+    """
+    mark = next(m for m in marks if isinstance(m, Tensor))
+    described = next((m.description for m in marks if isinstance(m, msgspec.Meta)), None)
+    if mark.dtype not in (*_NUMBERS, "bytes"):
+        advice = f"one of {', '.join(_NUMBERS)}"
+        raise SignatureError(
+            where=repr(mark), found=f"dtype {mark.dtype!r}", advice=f"write {advice}"
+        )
+    if BATCH_AXIS in mark.shape[1:]:
+        advice = 'let "batch" come first, and once'
+        raise SignatureError(
+            where=repr(mark), found='a "batch" axis that is not the first', advice=advice
+        )
+    has_batch = mark.shape[:1] == (BATCH_AXIS,)
+    lengths = mark.shape[1:] if has_batch else mark.shape
+    if len(lengths) > MAX_RANK or any(isinstance(n, int) and n < 0 for n in lengths):
+        advice = "write a length, or None for a free one"
+        raise SignatureError(where=repr(mark), found=f"shape {mark.shape}", advice=advice)
+    shape = tuple(n if isinstance(n, int) else -1 for n in lengths)
+    return ArrayField(mark.dtype, shape, has_batch=has_batch, description=described or "")
+
+
+def _limits(dtype: Any) -> tuple[int, int]:
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+def _ragged(expected: str) -> BadInput:
+    return BadInput(where="data", expected=expected, found="ragged lists")
+
+
+def _fits(wanted: Shape, found: Sequence[int]) -> bool:
+    return all(have >= 0 and want in (-1, have) for want, have in zip(wanted, found, strict=True))
+
+
+def _miscounted(expected: int, found: int) -> BadInput:
+    return BadInput(where="data", expected=f"{expected} elements", found=found)
+
+
+def _lengths(values: Any, depth: int) -> Shape:
+    lengths = []
+    for _ in range(depth):
+        lengths.append(len(values))
+        values = values[0] if len(values) else ()
+    return tuple(lengths)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise BadInput(where="data", expected="strings", found=type(value).__name__)
+    try:
+        return bytes(value).decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(where="data", expected="text in UTF-8", found="other bytes") from None
+
+
+def _show(shape: Sequence[int]) -> str:
+    return f"[{', '.join('any' if n < 0 else str(n) for n in shape)}]"
+
+
+def _described(array: Array) -> str:
+    return f"{array.dtype}{_show(array.shape)}"

@@ -1,0 +1,100 @@
+"""What protocols, the wire table and the engine hand to each other. Plain data: no numpy, no I/O."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headway.errors import HeadwayError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Block:
+    """One tensor as a protocol read it, or will write it.
+
+    `dtype` is numpy's name ("float32", "int64", "bool", ...) or "bytes" for V2's BYTES; the rows are the first
+    axis of `shape`. `data` is a flat buffer (little-endian, C order) or a flat list of Python values; for "bytes"
+    a list of `bytes` or `str`. `is_json` says that the numbers were read from JSON, so that range and type are
+    still to be checked against the dtype; a buffer is then a memoryview whose own format ("d", "q" or "Q", eight
+    bytes an element) tells what it holds, not `dtype`.
+    """
+
+    dtype: str
+    shape: Shape
+    data: Any
+    is_json: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One decoded request: `rows` items, each parameter a column with one value a row.
+
+    A column is a list of `rows` Python values, already checked against the parameter's type, or a Block or
+    array whose first axis is `rows`. Parameters that the caller left out are filled with their defaults.
+    """
+
+    rows: int
+    columns: dict[str, Any]
+    is_single: bool = False
+    """The caller asked about one item and wants one answer, not a list of one."""
+    contexts: Any = None
+    """The request's `Context`, where the predictor asks for it; set by the engine."""
+    memo: Any = None
+    """What the protocol wants to find again when it encodes (a request id, the wanted outputs)."""
+    timeout_s: float | None = None
+    """A time-out that the body asked for; it can only shorten the request's deadline."""
+
+
+@dataclass(slots=True)
+class Result:
+    """The answer to one Call: in the form that the signature's output has, all rows in the caller's order.
+
+    `values` is a list (one Python value a row), an array with the rows in front, or a dict of such arrays.
+    A row that could not be answered has its error in `errors`; its value means nothing then.
+    """
+
+    values: Any
+    errors: dict[int, HeadwayError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """How one input or output looks to a dialect that speaks tensors.
+
+    `dtype` as in Block. `shape` is without the rows' axis; -1 is a free dimension. `is_json` marks a BYTES
+    tensor whose elements hold JSON. `has_rows` is False only for a model file whose first axis was not proven
+    to be one of rows (then `shape` is the whole shape).
+    """
+
+    name: str
+    dtype: str
+    shape: Shape
+    is_json: bool = False
+    is_optional: bool = False
+    has_rows: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """All that a gateway knows of a model: plain data, sent by the worker that loaded it."""
+
+    name: str
+    version: str
+    doc: str
+    platform: str
+    """V2's platform string: "headway_python", "onnx_onnxv1", "sklearn_skops", ..."""
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+    input_schema: Mapping[str, Any]
+    """JSON Schema of one item: an object of the named parameters; `$defs` inlined or beside under "$defs"."""
+    output_schema: Mapping[str, Any]
+    """JSON Schema of one answer."""
+    examples: Sequence[Mapping[str, Any]] = ()
+    """Items in their JSON form."""
+    is_batched: bool = True
+    """A whole batch reaches predict at once."""
+    is_stream: bool = False
+    is_idempotent: bool = True
+    headers: Sequence[str] = ()
+    """Lower-case request headers that the predictor's Context asks for."""

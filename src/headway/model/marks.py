@@ -1,0 +1,106 @@
+"""The words of annotations, and what a request tells besides its inputs.
+
+Marks are plain values: what they mean to the wire is read by `signature` and by the kinds.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta as Meta  # noqa: PLC0414  (a public name of ours)
+
+BATCH_AXIS = "batch"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMark:
+    """Says that a list is a whole batch, in the callers' order."""
+
+
+BATCH = BatchMark()
+
+if TYPE_CHECKING:
+    Batch = list
+else:
+
+    class Batch:
+        """`Batch[T]` has one T for each row of a batch; to a type checker it is `list[T]`."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return Annotated[list[item], BATCH]
+
+
+class Tensor:
+    """Mark of an array: its dtype and shape on the wire.
+
+    Args:
+        dtype: numpy's name: "float32", "int64", "bool", ...
+        shape: an int is a fixed length; "batch" names the batch axis, which comes first; None or
+            another name is a free length.
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, dtype: str, *shape: int | str | None) -> None:
+        self.dtype = dtype
+        self.shape = shape
+
+    def __repr__(self) -> str:
+        return f"Tensor({', '.join(map(repr, (self.dtype, *self.shape)))})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tensor) and (self.dtype, self.shape) == (other.dtype, other.shape)
+
+    def __hash__(self) -> int:
+        return hash((self.dtype, self.shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Mark of a table: the type (dataclass, TypedDict or Struct) of one row."""
+
+    row: type
+
+
+class Reject(Exception):
+    """The caller's item can't be answered: raised for one, returned in its place in a batch."""
+
+
+class Context:
+    """What is known of a request besides its inputs."""
+
+    __slots__ = ("_deadline", "_left", "headers", "request_id")
+
+    def __init__(
+        self,
+        request_id: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        deadline: float | None = None,
+    ) -> None:
+        """Make the context of one request.
+
+        Args:
+            request_id: the id that the answer and every log line carry.
+            headers: the request headers that the predictor declared, lower-case names.
+            deadline: when the request's time is over, on the monotonic clock.
+        """
+        self.request_id = request_id
+        self.headers = headers
+        self._deadline = deadline
+        self._left = threading.Event()
+
+    def remaining_s(self) -> float | None:
+        """Seconds until the request's time is over, never below 0; None: it has no deadline."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def cancelled(self) -> bool:
+        """The caller has left, or the request's time is over: go no further."""
+        return self._left.is_set() or self.remaining_s() == 0.0
+
+    def cancel(self) -> None:
+        """Say that the caller has left; safe from any thread."""
+        self._left.set()

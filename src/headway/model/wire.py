@@ -1,0 +1,349 @@
+"""The one table between a signature and every dialect: bodies to calls and answers to bodies.
+
+Codecs use the reading and writing half, the engine the gathering and scattering half. It holds no
+state but what it made of the signature; any number of threads may use it.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from headway.errors import BadInput, BadOutput, UnsupportedMedia
+from headway.model import item
+from headway.model.call import Block, Call, Description, Result, TensorSpec
+from headway.model.field import Field
+from headway.model.signature import Parameter, Signature
+from headway.model.values import ValueField, plain, told
+
+BULK_BYTES = 16 * 2**10
+"""From this size on, a body of nothing but numbers is read into buffers."""
+
+_UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+class Wire:
+    """The wire table of one model.
+
+    Args:
+        signature: of the predictor.
+        name: of the model.
+        version: of the model.
+        platform: V2's platform string.
+        examples: items in their JSON form.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        *,
+        name: str = "",
+        version: str = "1",
+        platform: str = "headway_python",
+        examples: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.signature = signature
+        self._output = signature.output
+        self._parameters = signature.parameters
+        self._batched = [p for p in signature.parameters if p.is_batched]
+        self._shared = [p for p in signature.parameters if not p.is_batched]
+        self._keyed = [p for p in self._batched if any(n < 0 for n in p.field.shape)]
+        self._has_keys = signature.is_batched and bool(self._keyed or self._shared)
+        self._inputs = _inputs(signature)
+        one: Any = item.item_type(signature)
+        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(one | list[one]).decode
+        self._getters = item.getters(signature)
+        self._encode = msgspec.json.Encoder(enc_hook=plain).encode
+        self._bulk = _bulk_reader(signature)
+        self.description = Description(
+            name=name or signature.name,
+            version=version,
+            doc=signature.doc,
+            platform=platform,
+            inputs=[spec for spec, _, _ in self._inputs.values()],
+            outputs=[_with_rows(s, signature.has_rows) for s in self._output.specs],
+            input_schema=item.input_schema(signature),
+            output_schema=self._output.schema(),
+            examples=tuple(examples),
+            is_batched=signature.is_batched,
+            is_stream=signature.is_stream,
+            is_idempotent=signature.idempotent,
+            headers=tuple(signature.headers),
+        )
+
+    # Reading
+
+    def read_json(self, body: bytes | memoryview) -> Call:
+        """Read one JSON object as one item, an array of objects as many.
+
+        Raises:
+            BadInput: with the place of what is wrong.
+        """
+        if self._bulk is not None and len(body) > BULK_BYTES:
+            call: Call | None = self._bulk.read(body)
+            if call is not None:
+                return call
+        try:
+            read = self._decode(body)
+        except _UNREADABLE as e:
+            raise BadInput(told(e)) from None
+        if type(read) is list:
+            return Call(len(read), {n: list(map(get, read)) for n, get in self._getters})
+        return Call(1, {n: [get(read)] for n, get in self._getters}, True)
+
+    def read_media(self, content_type: str, body: bytes | memoryview) -> Call:
+        """Read a bare image, sound or text as the only required input.
+
+        Raises:
+            UnsupportedMedia: no input takes this content type.
+        """
+        media, _, _ = content_type.lower().partition(";")
+        needed = [p for p in self._parameters if not p.is_optional] or list(self._parameters[:1])
+        value = _from_media(needed[0].field, media.strip(), body) if len(needed) == 1 else None
+        if value is None:
+            raise UnsupportedMedia(what="content type", found=media, expected="application/json")
+        columns = {p.name: [p.default] for p in self._parameters if p is not needed[0]}
+        return Call(1, {needed[0].name: [value], **columns}, is_single=True)
+
+    def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
+        """Read named tensors with the rows in front.
+
+        Raises:
+            BadInput: one is unknown, missing, or of the wrong dtype or shape.
+        """
+        for name in blocks:
+            if name not in self._inputs:
+                known = ", ".join(self._inputs)
+                raise BadInput(f"there is no input named {name!r}; known: {known}")
+        rows = self._rows_of(blocks)
+        read: dict[str, dict[str, Any]] = {p.name: {} for p in self._parameters}
+        for name, (spec, parameter, part) in self._inputs.items():
+            block = blocks.get(name)
+            if block is not None:
+                column = _read_block(name, spec, part[1], block)
+                read[parameter.name][part[0]] = self._spread(name, parameter, column, block, rows)
+            elif not spec.is_optional:
+                raise BadInput(f"input {name!r} is missing")
+        return Call(rows, {p.name: _column(p, read[p.name], rows) for p in self._parameters})
+
+    def _rows_of(self, blocks: Mapping[str, Block]) -> int:
+        if not self.signature.has_rows:
+            return 1
+        counts = {}
+        for name, block in blocks.items():
+            if not block.shape:
+                raise BadInput(f"input {name!r}: expected a shape with the rows in front, found []")
+            if self._inputs[name][1].is_batched or not self.signature.is_batched:
+                counts[name] = block.shape[0]
+        if len(set(counts.values())) > 1:
+            found = ", ".join(f"{n} {c}" for n, c in counts.items())
+            raise BadInput(f"inputs have different numbers of rows: {found}")
+        return next(iter(counts.values()), 1)
+
+    def _spread(self, name: str, parameter: Parameter, column: Any, block: Block, rows: int) -> Any:
+        """A shared parameter may be given once for all rows."""
+        if not self.signature.has_rows or block.shape[0] == rows:
+            return column
+        if not parameter.is_batched and block.shape[0] == 1 and isinstance(column, list):
+            return column * rows
+        raise BadInput(f"input {name!r}: expected {rows} rows, found {block.shape[0]}")
+
+    # Gathering
+
+    def keys(self, call: Call) -> list[Hashable] | None:
+        """The bucket key of each row: only rows of equal keys may meet; None where all may."""
+        if not self._has_keys:
+            return None
+        return [
+            (
+                *(p.field.key(call.columns[p.name], row) for p in self._keyed),
+                *(p.field.share_key(self._value(p, call, row)) for p in self._shared),
+            )
+            for row in range(call.rows)
+        ]
+
+    def gather(self, parts: Sequence[tuple[Call, Sequence[int] | None]]) -> dict[str, Any]:
+        """Make the arguments of one model call.
+
+        Args:
+            parts: calls, with the rows of each that take part (None is all); their keys are equal.
+
+        Raises:
+            BadInput: a value of one of them does not fit.
+        """
+        arguments: dict[str, Any] = {
+            p.name: p.field.gather(
+                [_take(p.field, call.columns[p.name], rows) for call, rows in parts]
+            )
+            for p in self._batched
+        }
+        call, rows = parts[0]
+        for p in self._shared:
+            arguments[p.name] = self._value(p, call, rows[0] if rows else 0)
+        return arguments
+
+    def item(self, call: Call, row: int) -> dict[str, Any]:
+        """Make the arguments of a call for one item. Raises BadInput."""
+        return {p.name: self._value(p, call, row) for p in self._parameters}
+
+    def _value(self, parameter: Parameter, call: Call, row: int) -> Any:
+        column = call.columns[parameter.name]
+        if isinstance(parameter.field, ValueField):
+            return column[row]
+        return parameter.field.gather([_take(parameter.field, column, range(row, row + 1))])[0]
+
+    # Scattering
+
+    def scatter(self, output: Any, rows: int) -> Result:
+        """Check what predict answered for a batch of `rows`. Raises BadOutput."""
+        return Result(*self._output.check(output, rows))
+
+    def check_item(self, value: Any) -> Any:
+        """Check the answer for one item, or one item of a stream. Raises BadOutput, Rejected."""
+        return self._output.check_item(value)
+
+    def split(self, result: Result, sizes: Sequence[int]) -> list[Result]:
+        """Cut the answer of a model call for those who asked, in order."""
+        if len(sizes) == 1:
+            return [result]
+        parts = []
+        start = 0
+        for size in sizes:
+            stop = start + size
+            errors = (
+                {i - start: e for i, e in result.errors.items() if start <= i < stop}
+                if result.errors
+                else {}
+            )
+            parts.append(Result(self._output.cut(result.values, start, stop), errors))
+            start = stop
+        return parts
+
+    def join(self, results: Sequence[Result]) -> Result:
+        """Put the parts of an answer together, in order. Raises BadOutput where they differ."""
+        errors = {}
+        start = 0
+        for result in results:
+            errors.update({start + i: e for i, e in result.errors.items()})
+            start += self.rows(result)
+        return Result(self._output.join([r.values for r in results]), errors)
+
+    def rows(self, result: Result) -> int:
+        """How many rows an answer has."""
+        values = result.values
+        return len(next(iter(values.values())) if isinstance(values, dict) else values)
+
+    def empty(self) -> Result:
+        """The answer to no rows."""
+        return Result(self._output.empty() if self.signature.is_batched else [])
+
+    # Writing
+
+    def write_json(self, result: Result, *, is_single: bool) -> bytes:
+        """Write the answer as JSON: the value itself, or a list. NaN and infinities become null."""
+        if is_single:
+            return self._written(self._output.first(result.values))
+        return self._written(self._output.to_json(result.values))
+
+    def write_item(self, value: Any) -> bytes:
+        """Write one answer (as `row` gives it), or one item of a stream, as JSON."""
+        return self._written(self._output.first([value]))
+
+    def row(self, result: Result, row: int) -> Any:
+        """One answer of many, for `write_item`."""
+        part = self._output.cut(result.values, row, row + 1)
+        return self._output.to_json(part)[0]
+
+    def _written(self, value: Any) -> bytes:
+        try:
+            return self._encode(value)
+        except (TypeError, ValueError, RecursionError) as e:
+            raise BadOutput(f"the model's answer can't be written as JSON: {e}") from e
+
+    def write_blocks(self, result: Result) -> list[tuple[str, Block]]:
+        """Write the answer as named tensors, rows in front."""
+        blocks = self._output.to_blocks(result.values)
+        if self.signature.has_rows:
+            return blocks
+        return [(n, Block(b.dtype, b.shape[1:], b.data)) for n, b in blocks]
+
+
+Input = tuple[TensorSpec, Parameter, tuple[str, Field]]
+"""A tensor, its parameter, and the name and field of the part that it holds."""
+
+
+def _inputs(signature: Signature) -> dict[str, Input]:
+    """The input tensors by name: one a parameter, or one for each field of a flat struct."""
+    found: dict[str, Input] = {}
+    for p in signature.parameters:
+        parts: Mapping[str, Field] | None = getattr(p.field, "parts", None)
+        optional: frozenset[str] = getattr(p.field, "optional", frozenset())
+        for part, field in (parts or {"": p.field}).items():
+            prefix = f"{p.name}." if len(signature.parameters) > 1 else ""
+            name = f"{prefix}{part}" if parts else p.name
+            spec = TensorSpec(
+                name, field.dtype, field.shape, field.is_json, p.is_optional or part in optional
+            )
+            found[name] = (_with_rows(spec, signature.has_rows), p, (part, field))
+    return found
+
+
+def _with_rows(spec: TensorSpec, has_rows: bool) -> TensorSpec:
+    if has_rows:
+        return spec
+    return TensorSpec(
+        spec.name, spec.dtype, spec.shape, spec.is_json, spec.is_optional, has_rows=False
+    )
+
+
+def _bulk_reader(signature: Signature) -> Any:
+    fields = {p.name: p.field for p in signature.parameters}
+    if not all(hasattr(f, "has_batch") and f.shape for f in fields.values()):
+        return None
+    from headway.model import bulk  # noqa: PLC0415  (predictors without arrays import no numpy)
+
+    return bulk.BulkReader(fields) if bulk.can_read(fields) else None
+
+
+def _from_media(field: Field, media: str, body: bytes | memoryview) -> Any:
+    if media == "text/plain" and field.json_type is str and isinstance(field, ValueField):
+        try:
+            return bytes(body).decode("utf-8")
+        except UnicodeDecodeError:
+            raise BadInput(where="body", expected="text in UTF-8", found="other bytes") from None
+    if media == "application/octet-stream" and field.json_type is bytes:
+        return bytes(body)
+    if media in getattr(field, "media_types", ()):
+        return field.from_media(body)  # type: ignore[attr-defined]
+    return None
+
+
+def _read_block(name: str, spec: TensorSpec, field: Field, block: Block) -> Any:
+    if not spec.has_rows:
+        block = Block(block.dtype, (1, *block.shape), block.data, block.is_json)
+    try:
+        return field.from_block(block)
+    except BadInput as e:
+        raise BadInput(f"input {name!r}: {e.message}", **e.fields) from e.__cause__
+
+
+def _column(parameter: Parameter, parts: Mapping[str, Any], rows: int) -> Any:
+    """A parameter's column from the tensors that were given for it."""
+    if not hasattr(parameter.field, "parts"):
+        return parts.get("", [parameter.default] * rows)
+    if parameter.is_optional and not parts:
+        return [parameter.default] * rows
+    if missing := set(parameter.field.parts) - set(parts) - parameter.field.optional:  # type: ignore[attr-defined]
+        raise BadInput(f"input {min(missing)!r} is missing")
+    return parameter.field.from_parts(parts, rows)  # type: ignore[attr-defined]
+
+
+def _take(field: Field, column: Any, rows: Sequence[int] | None) -> Any:
+    """Some rows of a column."""
+    if rows is None:
+        return column
+    if not isinstance(column, list):
+        column = field.array(column)  # type: ignore[attr-defined]
+    if isinstance(rows, range) and rows.step == 1:
+        return column[rows.start : rows.stop]
+    return [column[i] for i in rows] if isinstance(column, list) else column[list(rows)]

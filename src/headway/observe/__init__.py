@@ -1,0 +1,1 @@
+"""Eyes: log lines and counters. Not here: what is decided from them."""

@@ -1,0 +1,76 @@
+"""Find and open plugins: a plugin is one module in a plural folder, its file name is its name.
+
+The folder is listed first; entry points (`headway.<kind>`) are asked only for a name that the folder lacks.
+Nothing imports a plugin by name: `load("runtimes", "onnx")` does, on first use. `REQUIRES` is read without importing.
+"""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from headway.errors import PluginError
+
+_HOME = Path(__file__).parent
+
+
+def names(kind: str) -> list[str]:
+    """List the built-in plugins of a kind (`"runtimes"`, `"protocols"`, ...), sorted."""
+    return sorted(p.stem for p in (_HOME / kind).glob("*.py") if not p.stem.startswith("_"))
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """Import one plugin.
+
+    Raises:
+        PluginError: there is no plugin of this name, or a library that it needs is missing.
+    """
+    if name in names(kind):
+        module_name = f"headway.{kind}.{name}"
+    else:
+        module_name = _third_parties(kind).get(name, "")
+    if not module_name:
+        raise _unknown(kind, name)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as e:
+        if e.name and not e.name.startswith("headway"):
+            raise missing_library(kind, name, e.name) from e
+        raise
+
+
+def literal(kind: str, name: str, constant: str, default: Any = ()) -> Any:
+    """Read a module-level literal (`REQUIRES`, `SUFFIXES`, ...) of a built-in plugin without importing it."""
+    tree = ast.parse((_HOME / kind / f"{name}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        if any(isinstance(t, ast.Name) and t.id == constant for t in targets) and node.value:  # type: ignore[union-attr]
+            return ast.literal_eval(node.value)  # type: ignore[union-attr]
+    return default
+
+
+def missing_library(kind: str, name: str, library: str) -> PluginError:
+    """The error that names a missing library and the line that adds it."""
+    return PluginError(
+        f"the {name} plugin ({kind}) needs the library {library!r}, which is not installed; "
+        f"add it with: pip install 'headway[{name}]'"
+    )
+
+
+def _third_parties(kind: str) -> dict[str, str]:
+    from importlib.metadata import entry_points  # noqa: PLC0415  (16 ms, and only on a miss)
+
+    found = {e.name: e.value for e in entry_points(group=f"headway.{kind}")}
+    if clash := set(found) & set(names(kind)):
+        raise PluginError(f"an installed package names a {kind} plugin {min(clash)!r}, which is built in; rename it")
+    return found
+
+
+def _unknown(kind: str, name: str) -> PluginError:
+    known = sorted({*names(kind), *_third_parties(kind)})
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return PluginError(f"there is no {kind} plugin named {name!r}; known: {', '.join(known) or 'none'}{hint}")

@@ -1,0 +1,256 @@
+"""What a protocol is: a pure codec between a dialect's bytes and calls, replies and errors.
+
+A protocol is a module of this folder that satisfies `Codec`. It knows nothing of sockets, imports
+neither numpy nor protobuf at its top, and runs in two places: `decode`, `encode` and `chunk` where
+the model runs, `answer` and `render` in the gateway too. Its routes and the headers it needs are
+literals.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from headway import errors
+from headway.errors import HeadwayError
+from headway.model.call import Call, Description, Result
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of a protocol's route table.
+
+    `path` is a template: a segment `{model}` or `{version}` takes one path segment, percent-decoded
+    once and checked by us; where a literal segment and a template fit, the literal wins. `op` names
+    what is asked; `is_local` ops are answered in the gateway by `Codec.answer`, all others travel
+    to a worker. `needs_probe` asks for a real round trip to the workers first (readiness).
+    """
+
+    method: str
+    path: str
+    op: str
+    is_local: bool = False
+    needs_probe: bool = False
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request as a codec sees it."""
+
+    op: str
+    model: str
+    version: str
+    """As asked for in the path; "" where the path names none."""
+    body: bytes | memoryview
+    headers: Mapping[str, str]
+    """Lower-case names; only those that the codec, or the predictor's Context, declares."""
+    query: str = ""
+    request_id: str = ""
+
+
+@dataclass(slots=True)
+class Reply:
+    """One answer as bytes."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What one model has done since the server started; times in seconds."""
+
+    inferences: int = 0
+    """Rows answered."""
+    executions: int = 0
+    """Model calls."""
+    successes: int = 0
+    failures: int = 0
+    success_s: float = 0.0
+    fail_s: float = 0.0
+    queue_s: float = 0.0
+    decode_s: float = 0.0
+    compute_s: float = 0.0
+    encode_s: float = 0.0
+    last_inference_ms: int = 0
+    """Milliseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the gateway knows when it answers by itself."""
+
+    descriptions: Mapping[str, Mapping[str, Description]]
+    """By model name, then version; the last version is the one that is asked by default."""
+    ready: Mapping[str, bool]
+    """By model name; a real round trip for routes that need a probe."""
+    is_server_ready: bool
+    stats: Mapping[str, Stats]
+    server_version: str
+
+    def description(self, model: str, version: str) -> Description:
+        """What is known of a version of a model; of the default one for "".
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version.
+            NotReady: no worker has told yet what the model looks like.
+        """
+        versions = self.descriptions.get(model)
+        if versions is None:
+            known = ", ".join(sorted(self.descriptions)) or "none"
+            raise errors.UnknownModel(model=model, known=known)
+        if version and version not in versions:
+            known = ", ".join(versions) or "none"
+            raise errors.UnknownVersion(model=model, version=version, known=known)
+        if not versions:
+            raise errors.NotReady(model=model, reason="it is being loaded")
+        return versions[version or list(versions)[-1]]
+
+    def check_ready(self, model: str, version: str) -> None:
+        """Raise NotReady (or UnknownModel, UnknownVersion) unless a model can answer now."""
+        self.description(model, version)
+        if not self.ready.get(model, False):
+            raise errors.NotReady(model=model, reason="no worker answers")
+
+
+class Wire(Protocol):
+    """The design's one wire table for one model, as codecs see it (`headway.model.wire`)."""
+
+    description: Description
+
+    def read_json(self, body: bytes | memoryview) -> Call:
+        """One JSON object is one item, an array is many. Raises BadInput with the row's index."""
+        ...
+
+    def read_media(self, content_type: str, body: bytes | memoryview) -> Call:
+        """A bare image, sound or text feeds the only input. Raises UnsupportedMedia."""
+        ...
+
+    def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
+        """Named tensors (`Block`), rows in front. Raises BadInput: name, dtype, shape, range."""
+        ...
+
+    def split(self, result: Result, sizes: Sequence[int]) -> Sequence[Result]:
+        """Cut an answer into parts of so many rows each, in order."""
+        ...
+
+    def write_json(self, result: Result, *, is_single: bool) -> bytes:
+        """The answer as JSON: the value itself, or a list of them."""
+        ...
+
+    def write_item(self, value: Any) -> bytes:
+        """One answer, or one item of a stream, as JSON."""
+        ...
+
+    def write_blocks(self, result: Result) -> list[tuple[str, Any]]:
+        """The answer as named tensors (`Block`), rows in front."""
+        ...
+
+
+class Codec(Protocol):
+    """The contract of a protocol module."""
+
+    ROUTES: Sequence[Route]
+    HEADERS: Sequence[str]
+    """Lower-case names of the request headers that `decode`, `encode` and `answer` read."""
+
+    def decode(self, ask: Ask, wire: Wire) -> Call:
+        """Read a request. Raises CallerError and nothing else."""
+        ...
+
+    def encode(self, ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
+        """Write the answer to a request. Raises a row's error that the dialect has no place for."""
+        ...
+
+    def chunk(self, ask: Ask, call: Call, value: Any, wire: Wire) -> bytes:
+        """Write one item of a stream."""
+        ...
+
+    def chunk_error(self, ask: Ask, error: HeadwayError) -> bytes:
+        """Write the error that ends a stream whose head has been sent."""
+        ...
+
+    def stream_type(self, ask: Ask) -> str:
+        """The content type of a stream."""
+        ...
+
+    def answer(self, ask: Ask, facts: Facts) -> Reply:
+        """Answer a local route. Raises CallerError or BusyError."""
+        ...
+
+    def render(self, ask: Ask, error: HeadwayError) -> Reply:
+        """Write an error in the dialect's own form."""
+        ...
+
+
+_STATUS: Mapping[type[HeadwayError], int] = {
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.UnknownModel: 404,
+    errors.UnknownVersion: 404,
+    errors.UnknownPath: 404,
+    errors.MethodNotAllowed: 405,
+    errors.TooLarge: 413,
+    errors.UnsupportedMedia: 415,
+    errors.TooSlow: 408,
+    errors.Cancelled: 499,
+    errors.CallerError: 400,
+    errors.QueueFull: 429,
+    errors.BusyError: 503,
+    errors.DeadlineError: 504,
+    errors.WorkerError: 503,
+    errors.HeadwayError: 500,
+}
+
+
+def status_of(error: HeadwayError) -> int:
+    """The HTTP status of an error: that of its nearest class in the one table."""
+    return next(_STATUS[c] for c in type(error).__mro__ if c in _STATUS)
+
+
+def headers_of(error: HeadwayError) -> tuple[tuple[str, str], ...]:
+    """The headers that an error's status asks for (RFC 9110 sections 10.2.3, 10.2.1 and 11.6.1)."""
+    if isinstance(error, errors.BusyError):
+        return (("retry-after", str(max(1, round(error.retry_after_s)))),)
+    if isinstance(error, errors.MethodNotAllowed):
+        return (("allow", str(error.fields.get("allow", ""))),)
+    if isinstance(error, errors.Unauthorized):
+        return (("www-authenticate", "Bearer"),)
+    return ()
+
+
+_TOLD = (
+    errors.CallerError,
+    errors.BusyError,
+    errors.DeadlineError,
+    errors.BadOutput,
+    errors.ModelCrashed,
+    errors.WorkerLost,
+)
+"""Errors whose messages are our words; others may hold a path or the text of an exception."""
+
+
+def public_message(error: HeadwayError) -> str:
+    """What a caller may read of an error: its message, or a set phrase where that could leak."""
+    if isinstance(error, _TOLD):
+        text = error.message
+    elif isinstance(error, errors.ModelError):
+        text = errors.ModelFailed().message
+    else:
+        text = errors.InternalError().message
+    return f"row {error.fields['row']}: {text}" if "row" in error.fields else text
+
+
+def row_error(call: Call, result: Result) -> HeadwayError:
+    """The error that stands for a request of which some rows failed: the first row's, naming it."""
+    row = min(result.errors)
+    error = result.errors[row]
+    if call.is_single:
+        return error
+    told = type(error)(error.message, **{**error.fields, "row": row})
+    told.__cause__ = error
+    return told

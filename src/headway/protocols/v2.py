@@ -1,0 +1,398 @@
+"""The Open Inference Protocol V2 over REST, with binary tensors, parameters and statistics.
+
+Specification: kserve/open-inference-protocol (2025-05), specification/protocol/inference_rest.md,
+below "OIP"; the extensions are triton-inference-server/server,
+docs/protocol/extension_binary_data.md ("Binary"), extension_statistics.md ("Statistics") and
+extension_parameters.md ("Parameters").
+
+One decoder reads the request and leaves each tensor's data raw, to be read as its datatype says
+(`_tensors`). Not here: ranks, names and types of the model (the wire table's), arrays, gRPC.
+
+Chosen where the texts are silent or we deviate on purpose: unknown members are skipped, a repeated
+one counts once (the last), null stands for absent; NaN and infinity are written as null in JSON,
+exactly in binary; `bytes` are written as base64 with the parameter `content_type: base64`; not
+ready is 503 (Triton: 400), a full queue 503 as in Triton, a body too large 413, a deadline 504.
+Half precision is binary only, BF16 not served.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from headway.errors import BadInput, BadOutput, HeadwayError, QueueFull
+from headway.model.call import Block, Call, Description, Result, Shape, TensorSpec
+from headway.protocols import (
+    JSON,
+    Ask,
+    Facts,
+    Reply,
+    Route,
+    Wire,
+    headers_of,
+    public_message,
+    row_error,
+    status_of,
+)
+from headway.protocols._metadata import describe
+from headway.protocols._tensors import (
+    DATATYPES,
+    MAX_COUNT,
+    TYPES,
+    bad,
+    read_binary,
+    read_json,
+    write_binary,
+    write_json,
+    write_texts,
+)
+
+_MODEL = "/v2/models/{model}"
+_VERSION = _MODEL + "/versions/{version}"
+ROUTES: Sequence[Route] = (
+    Route("POST", _MODEL + "/infer", "infer"),
+    Route("POST", _VERSION + "/infer", "infer"),
+    Route("POST", _MODEL + "/infer_stream", "infer_stream"),
+    Route("POST", _VERSION + "/infer_stream", "infer_stream"),
+    Route("GET", "/v2/health/live", "live", is_local=True),
+    Route("GET", "/v2/health/ready", "ready", is_local=True, needs_probe=True),
+    Route("GET", _MODEL + "/ready", "model_ready", is_local=True, needs_probe=True),
+    Route("GET", _VERSION + "/ready", "model_ready", is_local=True, needs_probe=True),
+    Route("GET", "/v2", "server", is_local=True),
+    Route("GET", "/v2/", "server", is_local=True),
+    Route("GET", "/v2/models", "models", is_local=True),
+    Route("GET", "/v2/models/stats", "stats", is_local=True),
+    Route("GET", _MODEL, "model", is_local=True),
+    Route("GET", _VERSION, "model", is_local=True),
+    Route("GET", _MODEL + "/stats", "stats", is_local=True),
+    Route("GET", _VERSION + "/stats", "stats", is_local=True),
+)
+_LENGTH = "inference-header-content-length"
+HEADERS: Sequence[str] = (_LENGTH,)
+
+_BINARY = "application/octet-stream"
+# OIP: "Each dimension must be an integer representable as an unsigned 64-bit integer value."; we
+# take fewer.
+_Name = Annotated[str, Meta(min_length=1, max_length=256)]
+_Dims = Annotated[list[Annotated[int, Meta(ge=0, le=MAX_COUNT)]], Meta(max_length=32)]
+_Parameters = Annotated[dict[_Name, str | int | float | bool], Meta(max_length=64)]
+
+
+class _Input(Struct):
+    name: _Name
+    shape: _Dims
+    datatype: str
+    data: Raw = Raw()
+    parameters: _Parameters | None = None
+
+
+class _Wanted(Struct):
+    name: _Name
+    parameters: _Parameters | None = None
+
+
+class _Request(Struct):
+    inputs: Annotated[list[_Input], Meta(min_length=1, max_length=4096)]
+    id: Annotated[str, Meta(max_length=256)] | None = None
+    parameters: _Parameters | None = None
+    outputs: Annotated[list[_Wanted], Meta(max_length=4096)] | None = None
+
+
+class _Output(Struct, omit_defaults=True):
+    name: str
+    datatype: str
+    shape: Shape
+    parameters: dict[str, Any] | UnsetType = UNSET
+    data: Any = UNSET
+
+
+class _Answer(Struct, omit_defaults=True):
+    model_name: str
+    model_version: str
+    outputs: list[_Output]
+    id: str | UnsetType = UNSET
+
+
+class _Memo(Struct, frozen=True):
+    """What the request said about its answer."""
+
+    id: str | UnsetType = UNSET
+    names: Sequence[str] = ()
+    """Of the wanted outputs; none for all."""
+    is_binary: bool = False
+    flags: Mapping[str, bool] = {}
+    """`binary_data` by output, where it was given."""
+
+
+_requests = msgspec.json.Decoder(_Request)
+_encode = msgspec.json.Encoder().encode
+_JSON_ONLY = _Memo()
+
+
+# Requests
+
+
+def decode(ask: Ask, wire: Wire) -> Call:
+    """Read an inference request, with or without binary tensors. Raises BadInput."""
+    if wire.description.is_stream != (ask.op == "infer_stream"):
+        raise _refused(ask.op, _other_op(ask.op), "a model that answers otherwise")
+    length = ask.headers.get(_LENGTH)
+    size = len(ask.body) if length is None else _header_size(length, len(ask.body))
+    if not size and length is not None:
+        call = wire.read_blocks(_raw_block(wire.description.inputs, ask.body))
+        call.memo = _Memo(is_binary=True)
+        return call
+    try:
+        request = _requests.decode(ask.body if length is None else memoryview(ask.body)[:size])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
+        raise BadInput(f"inference request: {e}") from e
+    tail = None if length is None else memoryview(ask.body)[size:]
+    memo = _JSON_ONLY if request.id is None else _Memo(request.id)
+    if request.outputs:
+        memo = _wanted(request, wire.description.outputs)
+    timeout_s = None
+    if request.parameters:
+        memo = _Memo(
+            memo.id, memo.names, _flag(request.parameters, "binary_data_output"), memo.flags
+        )
+        timeout_s = _timeout_s(request.parameters)
+    call = wire.read_blocks(_blocks(request.inputs, tail))
+    call.memo = memo
+    call.timeout_s = timeout_s
+    return call
+
+
+def _other_op(op: str) -> str:
+    return "the path to end in " + ("infer_stream" if op == "infer" else "infer")
+
+
+def _header_size(length: str, body_bytes: int) -> int:
+    """Binary: the header "must be provided to give the length of the JSON object"."""
+    if (
+        not (length.isascii() and length.isdigit() and len(length) <= 20)
+        or int(length) > body_bytes
+    ):
+        expected = f"one number, at most the body's {body_bytes}"
+        raise _refused("Inference-Header-Content-Length", expected, length[:40])
+    return int(length)
+
+
+def _blocks(inputs: Sequence[_Input], tail: memoryview | None) -> dict[str, Block]:
+    """Binary tensors lie behind the JSON, in the order of the inputs that claim them."""
+    blocks: dict[str, Block] = {}
+    offset = 0
+    for tensor in inputs:
+        name = tensor.name
+        if name in blocks:
+            raise _refused("inputs", "each name once", f"{name!r} again")
+        if tensor.datatype not in TYPES:
+            raise bad(name, f"a datatype of {', '.join(TYPES)}", repr(tensor.datatype[:40]))
+        if tensor.parameters is not None and _is_binary(tensor, tail):
+            blocks[name], offset = _binary_block(tensor, tail or memoryview(b""), offset)
+        else:
+            blocks[name] = _json_block(tensor)
+    # What no input claims may not be dropped in silence.
+    if tail is not None and offset != len(tail):
+        raise _refused("binary data", f"{offset} bytes, as the inputs say", str(len(tail)))
+    return blocks
+
+
+def _refused(where: str, expected: str, found: str) -> BadInput:
+    return BadInput(where=where, expected=expected, found=found)
+
+
+# Parameters
+
+
+def _flag(parameters: Mapping[str, Any], name: str) -> bool:
+    value = parameters.get(name, False)
+    if not isinstance(value, bool):
+        raise _refused(f"parameter {name!r}", "true or false", repr(value)[:40])
+    return value
+
+
+def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
+    """Check the request's parameters; the time-out among them is in microseconds.
+
+    Parameters: names that the extension reserves for itself are not a client's to use. Sequences
+    are not served, so they are refused rather than forgotten; a priority is checked and left to the
+    header that can steer the queue.
+    """
+    for name in parameters:
+        if name.startswith(("sequence_", "triton_")) or name == "headers":
+            raise _refused(f"parameter {name!r}", "no reserved name", name)
+    _whole(parameters, "priority", 0, 2**64)
+    timeout_us = _whole(parameters, "timeout", 1, 2**63)
+    return None if timeout_us is None else timeout_us / 1e6
+
+
+def _whole(parameters: Mapping[str, Any], name: str, low: int, high: int) -> int | None:
+    value = parameters.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or not low <= value < high:
+        found = repr(value)[:40]
+        raise _refused(f"parameter {name!r}", f"an integer from {low} to {high - 1}", found)
+    return value
+
+
+def _wanted(request: _Request, specs: Sequence[TensorSpec]) -> _Memo:
+    """OIP: "The output tensors requested for this inference", answered in the asked order."""
+    known = [spec.name for spec in specs]
+    flags: dict[str, bool] = {}
+    names: list[str] = []
+    for wanted in request.outputs or ():
+        if wanted.name not in known or wanted.name in names:
+            raise _refused("outputs", f"each once of {', '.join(known)}", repr(wanted.name))
+        names.append(wanted.name)
+        parameters = wanted.parameters or {}
+        _check_offered(f"output {wanted.name!r}", parameters)
+        if "binary_data" in parameters:
+            flags[wanted.name] = _flag(parameters, "binary_data")
+    return _Memo(UNSET if request.id is None else request.id, names, flags=flags)
+
+
+def _check_offered(where: str, parameters: Mapping[str, Any]) -> None:
+    for name in parameters:
+        if name.startswith("shared_memory_") or name == "classification":
+            raise _refused(where, "no extension that is not announced", name)
+
+
+# Tensors
+
+
+def _json_block(tensor: _Input) -> Block:
+    is_base64 = tensor.parameters is not None and tensor.parameters.get("content_type") == "base64"
+    raw = bytes(tensor.data)
+    data = read_json(tensor.name, tensor.datatype, tensor.shape, raw, is_base64=is_base64)
+    return Block(TYPES[tensor.datatype].dtype, tuple(tensor.shape), data, is_json=True)
+
+
+def _binary_block(tensor: _Input, tail: memoryview, offset: int) -> tuple[Block, int]:
+    """Binary: "in the same order as the order of the input or output tensors"."""
+    size = _whole(tensor.parameters or {}, "binary_data_size", 0, 2**63) or 0
+    if size > len(tail) - offset:
+        raise bad(tensor.name, f"binary_data_size of at most {len(tail) - offset}", str(size))
+    piece = tail[offset : offset + size]
+    data = read_binary(tensor.name, tensor.datatype, tensor.shape, piece)
+    return Block(TYPES[tensor.datatype].dtype, tuple(tensor.shape), data), offset + size
+
+
+def _is_binary(tensor: _Input, tail: memoryview | None) -> bool:
+    parameters = tensor.parameters or {}
+    _check_offered(f"input {tensor.name!r}", parameters)
+    if "binary_data_size" not in parameters:
+        return False
+    if bytes(tensor.data):
+        raise bad(tensor.name, "either data or binary_data_size", "both")
+    if tail is None:
+        raise bad(
+            tensor.name, "the Inference-Header-Content-Length header with binary data", "none"
+        )
+    return True
+
+
+def _raw_block(specs: Sequence[TensorSpec], body: bytes | memoryview) -> dict[str, Block]:
+    """A body that is one tensor of batch 1; its size gives a free dimension."""
+    if len(specs) != 1:
+        raise _refused("body", "JSON, since the model has several inputs", "a raw tensor")
+    spec = specs[0]
+    shape = [*([1] if spec.has_rows else []), *spec.shape]
+    size = math.prod(n for n in shape if n != -1)
+    if spec.dtype == "bytes":
+        if -1 in shape or size != 1:
+            raise bad(spec.name, "one element a row, for a raw body", f"shape {shape}")
+        return {spec.name: Block("bytes", tuple(shape), [bytes(body)])}
+    datatype = DATATYPES[spec.dtype]
+    item_bytes = size * TYPES[datatype].size_bytes
+    if shape.count(-1) > 1 or not item_bytes:
+        raise bad(spec.name, "at most one free dimension, for a raw body", f"shape {shape}")
+    if -1 in shape:
+        shape[shape.index(-1)] = len(body) // item_bytes
+    data = read_binary(spec.name, datatype, shape, memoryview(body))
+    return {spec.name: Block(spec.dtype, tuple(shape), data)}
+
+
+# Answers
+
+
+def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
+    """Write a response, with binary tensors where they were asked for. Raises a row's error."""
+    if result.errors:
+        raise row_error(call, result)
+    memo: _Memo = call.memo or _JSON_ONLY
+    blocks = wire.write_blocks(result)
+    if memo.names:
+        made = dict(blocks)
+        blocks = [(name, made[name]) for name in memo.names]
+    pieces: list[bytes | memoryview] = []
+    outputs = []
+    for name, block in blocks:
+        # Binary: 'If "binary_data" is specified on an output it overrides this setting.'
+        is_binary = memo.flags.get(name, memo.is_binary)
+        if is_binary or block.dtype == "bytes":
+            outputs.append(_special(name, block, wire.description, pieces if is_binary else None))
+        else:
+            outputs.append(_Output(name, _datatype(block), block.shape, data=write_json(block)))
+    # OIP: '"id" : The "id" identifier given in the request, if any.'
+    model = wire.description
+    head = _encode(_Answer(model.name, model.version, outputs, memo.id))
+    if not pieces:
+        return Reply(200, head)
+    # "If any binary data is present in the request or response the Inference-Header-Content-Length
+    # header must be provided".
+    return Reply(200, b"".join([head, *pieces]), _BINARY, ((_LENGTH, str(len(head))),))
+
+
+def _datatype(block: Block) -> str:
+    datatype = DATATYPES.get(block.dtype)
+    if datatype is None:
+        raise BadOutput(expected=f"one of {', '.join(DATATYPES)}", found=block.dtype)
+    return datatype
+
+
+def _special(
+    name: str, block: Block, model: Description, pieces: list[bytes | memoryview] | None
+) -> _Output:
+    """An output that needs parameters: binary data, put into `pieces`, or BYTES."""
+    is_json = any(spec.is_json for spec in model.outputs if spec.name == name)
+    output = _Output(name, _datatype(block), block.shape)
+    content_type = "json" if is_json else ""
+    if pieces is None:
+        output.data, content_type = write_texts(block, is_json=is_json)
+    parameters: dict[str, Any] = {"content_type": content_type} if content_type else {}
+    if pieces is not None:
+        pieces.append(write_binary(block))
+        parameters["binary_data_size"] = memoryview(pieces[-1]).nbytes
+    output.parameters = parameters or UNSET
+    return output
+
+
+def stream_type(ask: Ask) -> str:
+    """Each item of a stream is an event that holds a response, as MLServer's clients expect."""
+    return "text/event-stream; charset=utf-8"
+
+
+def chunk(ask: Ask, call: Call, value: Any, wire: Wire) -> bytes:
+    """Write one item of a stream; binary tensors have no place in it."""
+    whole = Call(1, {}, memo=_Memo(call.memo.id, call.memo.names))
+    return b"data: " + encode(ask, whole, Result([value]), wire).body + b"\n\n"
+
+
+def chunk_error(ask: Ask, error: HeadwayError) -> bytes:
+    """Write the error that ends a stream."""
+    return b"data: " + render(ask, error).body + b"\n\n"
+
+
+def render(ask: Ask, error: HeadwayError) -> Reply:
+    """Write an error."""
+    # OIP: '"error" : The descriptive message for the error.'
+    status = 503 if isinstance(error, QueueFull) else status_of(error)
+    return Reply(status, _encode({"error": public_message(error)}), JSON, headers_of(error))
+
+
+def answer(ask: Ask, facts: Facts) -> Reply:
+    """Health, readiness, metadata and statistics. Raises CallerError, or NotReady."""
+    return Reply(200, _encode(describe(ask, facts)))

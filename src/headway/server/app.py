@@ -1,0 +1,340 @@
+"""What a gateway answers: routes to protocols, and the few paths that belong to no protocol.
+
+    /health/live  /health/ready  /metrics  /openapi.json  /  and the page's assets
+
+What a head asks for is worked out once and kept with the head (`Head.memo`), since clients repeat theirs.
+"""
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+import headway
+from headway import errors, plugins
+from headway.config import ServerSettings
+from headway.engine.batcher import PRIORITIES
+from headway.engine.gateway import Gateway, Pool, Question
+from headway.errors import HeadwayError
+from headway.model.call import Description
+from headway.observe.exposition import exposition
+from headway.observe.metrics import Board, outcome_of, stats
+from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats
+from headway.server.assets import Asset, load_page
+from headway.server.exchange import Exchange
+from headway.server.http1 import FramingError, Head
+from headway.server.keys import Keys
+from headway.server.openapi import openapi
+from headway.server.routes import Found, Routes
+
+log = logging.getLogger(__name__)
+
+_DEFAULT = "native"
+"""The protocol whose words are used where a path tells none."""
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_OWN = Route("GET", "", "own", is_local=True)
+_PROBE = Route("GET", "/health/ready", "ready", is_local=True, needs_probe=True)
+_OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
+"""Answered without a key, for probes; they tell nothing but a state."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a head asks for: worked out once, kept with the head."""
+
+    found: Found
+    pool: Pool | None
+    question: Question | None
+    description: Description | None
+    """What was known of the model then; the plan holds while it is still the same object."""
+    request_id: str
+
+
+@dataclass(slots=True)
+class State:
+    """What the supervisor says of this server."""
+
+    required: Sequence[str]
+    started_s: float
+    was_ready: bool = False
+    is_draining: bool = False
+
+
+class App:
+    """One gateway's application; see `exchange.App`.
+
+    Args:
+        gateway: takes what a worker must answer.
+        settings: of the server.
+        board: the counters of all processes.
+        index: this gateway's number.
+        state: what the supervisor says.
+    """
+
+    def __init__(
+        self, gateway: Gateway, settings: ServerSettings, board: Board, index: int, state: State
+    ) -> None:
+        self.state = state
+        self._gateway = gateway
+        self._board = board
+        self._names = list(gateway.pools)
+        self._unrouted = board.tally(index, board.unrouted)
+        self._codecs: dict[str, Codec] = {n: gateway.codec(n) for n in plugins.names("protocols")}
+        self._routes = Routes({name: codec.ROUTES for name, codec in self._codecs.items()})
+        self._keys = Keys.read(settings.key_file) if settings.key_file else None
+        self._page: Mapping[str, Asset] = load_page()
+        self._prefix = secrets.token_hex(4)
+        self._count = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._own: Mapping[str, Callable[[Head], Reply]] = {
+            "/health/live": lambda head: Reply(200, b'{"live":true}'),
+            "/metrics": self._metrics,
+            "/openapi.json": self._openapi,
+        }
+
+    # What connections call
+
+    def ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
+        """Answer a request, now or later."""
+        plan: Plan | None = head.memo.get("plan")
+        if plan is None or (
+            plan.pool is not None and plan.pool.description is not plan.description
+        ):
+            plan = self._make_plan(head, exchange, serial)
+            if plan is None:
+                return
+        request_id = plan.request_id or f"{self._prefix}{next(self._count):08x}"
+        if self._keys is not None and not self._is_allowed(
+            head, plan, exchange, serial, request_id
+        ):
+            return
+        pool = plan.pool
+        if pool is not None and plan.question is not None:
+            exchange.token = self._gateway.submit(
+                pool, plan.question, body, (exchange, serial, request_id)
+            )
+        else:
+            self._answer(head, plan, exchange, serial, request_id)
+
+    def left(self, exchange: Exchange, serial: int) -> None:
+        """The client left before its answer was whole."""
+        self._gateway.leave(exchange.token)
+
+    def writable(self, exchange: Exchange, serial: int) -> None:
+        """A stream may go on; what it has to say waits in the transport."""
+
+    def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
+        """Render the refusal of what never became a request."""
+        request_id = self._new_id()
+        code = {413: "too_large", 408: "too_slow", 503: "busy"}.get(error.status, "bad_request")
+        outcome = 2 if error.status == 503 else 1
+        self._unrouted.answered(outcome, 0.0)
+        dialect = self._routes.dialect(head.path if head else "/", _DEFAULT)
+        told = HeadwayError(error.message)
+        told.code = code  # type: ignore[misc]  # an error of the framing has no class of its own
+        reply = self._codecs[dialect].render(Ask("", "", "", b"", {}, "", request_id), told)
+        return Reply(error.status, reply.body, reply.content_type), request_id
+
+    # From a head to a plan
+
+    def _make_plan(self, head: Head, exchange: Exchange, serial: int) -> Plan | None:
+        request_id = self._wanted_id(head)
+        try:
+            plan = self._plan(head, request_id)
+        except HeadwayError as e:
+            self._refuse(head, exchange, serial, e, request_id or self._new_id())
+            return None
+        head.memo["plan"] = plan
+        return plan
+
+    def _plan(self, head: Head, request_id: str) -> Plan:
+        if self._is_own(head):
+            return Plan(Found("", _OWN), None, None, None, request_id)
+        found = self._routes.find(head.method, head.path)
+        if found.route.is_local:
+            return Plan(found, None, None, None, request_id)
+        pool = self._pool(found)
+        declared = {*self._codecs[found.codec].HEADERS, "content-encoding"}
+        if pool.description is not None:
+            declared.update(pool.description.headers)
+        headers = {name: value for name, value in head.headers.items() if name in declared}
+        question = Question(
+            found.codec,
+            found.route.op,
+            headers or None,
+            head.query,
+            _priority(head),
+            _timeout_s(head),
+        )
+        return Plan(found, pool, question, pool.description, request_id)
+
+    def _is_own(self, head: Head) -> bool:
+        is_own = head.path in self._own or head.path in self._page or head.path == "/health/ready"
+        if is_own and head.method not in ("GET", "HEAD"):
+            raise errors.MethodNotAllowed(allow="GET, HEAD")
+        return is_own
+
+    def _pool(self, found: Found) -> Pool:
+        pool = self._gateway.pools.get(found.model)
+        if pool is None:
+            raise errors.UnknownModel(model=found.model, known=", ".join(self._names))
+        known = pool.description.version if pool.description else ""
+        if found.version and known and found.version != known:
+            raise errors.UnknownVersion(model=found.model, version=found.version, known=known)
+        return pool
+
+    def _is_allowed(
+        self, head: Head, plan: Plan, exchange: Exchange, serial: int, request_id: str
+    ) -> bool:
+        if self._keys is None or head.path in _OPEN_PATHS:
+            return True
+        try:
+            self._keys.check(head.headers, head.query)
+        except HeadwayError as e:
+            self._refuse(head, exchange, serial, e, request_id)
+            return False
+        return True
+
+    def _refuse(
+        self, head: Head, exchange: Exchange, serial: int, error: HeadwayError, request_id: str
+    ) -> None:
+        self._unrouted.answered(outcome_of(error), 0.0)
+        dialect = self._routes.dialect(head.path, _DEFAULT)
+        ask = Ask("", "", "", b"", head.headers, head.query, request_id)
+        exchange.finish(serial, self._codecs[dialect].render(ask, error), request_id)
+
+    def _wanted_id(self, head: Head) -> str:
+        wanted = head.headers.get("x-request-id", "")
+        return wanted if _REQUEST_ID.fullmatch(wanted) else ""
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}{next(self._count):08x}"
+
+    # What the gateway answers by itself
+
+    def _answer(
+        self, head: Head, plan: Plan, exchange: Exchange, serial: int, request_id: str
+    ) -> None:
+        exchange.token = 0
+        if plan.found.route.needs_probe:
+            task = asyncio.ensure_future(self._probe(head, plan, exchange, serial, request_id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif plan.found.route is _OWN:
+            self._answer_own(head, exchange, serial, request_id)
+        else:
+            reply = self._local(head, plan, request_id, self._facts({}))
+            exchange.finish(serial, reply, request_id)
+
+    def _answer_own(self, head: Head, exchange: Exchange, serial: int, request_id: str) -> None:
+        if head.path == "/health/ready":
+            probe = Plan(Found(_DEFAULT, _PROBE), None, None, None, request_id)
+            self._answer(head, probe, exchange, serial, request_id)
+            return
+        own = self._own.get(head.path)
+        reply = own(head) if own else self._asset(head)
+        exchange.finish(serial, reply, request_id)
+
+    async def _probe(
+        self, head: Head, plan: Plan, exchange: Exchange, serial: int, request_id: str
+    ) -> None:
+        """Answer once the slots have shown that they are alive."""
+        pools = self._gateway.pools
+        wanted = [plan.found.model] if plan.found.model in pools else list(pools)
+        alive = await asyncio.gather(*(self._gateway.is_ready(pools[name]) for name in wanted))
+        facts = self._facts(dict(zip(wanted, alive, strict=True)))
+        if plan.found.route is _PROBE:
+            reply = self._readiness(facts, request_id)
+        else:
+            reply = self._local(head, plan, request_id, facts)
+        exchange.finish(serial, reply, request_id)
+
+    def _readiness(self, facts: Facts, request_id: str) -> Reply:
+        models = {name: facts.ready.get(name, False) for name in self._names}
+        body = msgspec.json.encode({"ready": facts.is_server_ready, "models": models})
+        return Reply(200 if facts.is_server_ready else 503, body)
+
+    def _local(self, head: Head, plan: Plan, request_id: str, facts: Facts) -> Reply:
+        found = plan.found
+        codec = self._codecs[found.codec]
+        ask = Ask(
+            found.route.op, found.model, found.version, b"", head.headers, head.query, request_id
+        )
+        try:
+            return codec.answer(ask, facts)
+        except HeadwayError as e:
+            return codec.render(ask, e)
+
+    def _facts(self, alive: Mapping[str, bool]) -> Facts:
+        pools = self._gateway.pools
+        ready = {name: alive.get(name, bool(pool.links)) for name, pool in pools.items()}
+        is_ready = self.state.was_ready and not self.state.is_draining and any(ready.values())
+        return Facts(
+            descriptions={
+                name: {p.description.version: p.description} if p.description else {}
+                for name, p in pools.items()
+            },
+            ready=ready,
+            is_server_ready=is_ready,
+            stats={name: Stats(**stats(self._board, i)) for i, name in enumerate(self._names)},  # type: ignore[arg-type]
+            server_version=headway.__version__,
+        )
+
+    def _metrics(self, head: Head) -> Reply:
+        ready = {name: bool(pool.links) for name, pool in self._gateway.pools.items()}
+        text = exposition(
+            self._board,
+            self._names,
+            ready=ready,
+            version=headway.__version__,
+            started_s=self.state.started_s,
+        )
+        return Reply(200, text.encode(), _METRICS)
+
+    def _openapi(self, head: Head) -> Reply:
+        known = [p.description for p in self._gateway.pools.values() if p.description]
+        return Reply(200, msgspec.json.encode(openapi(known, has_keys=self._keys is not None)))
+
+    def _asset(self, head: Head) -> Reply:
+        asset = self._page[head.path]
+        headers = (
+            ("etag", asset.etag),
+            ("content-security-policy", asset.policy),
+            ("cache-control", "no-cache"),
+        )
+        if head.headers.get("if-none-match") == asset.etag:
+            return Reply(304, b"", asset.content_type, headers)
+        return Reply(200, asset.body, asset.content_type, headers)
+
+
+def _priority(head: Head) -> int:
+    wanted = head.headers.get("headway-priority")
+    if wanted is None:
+        return PRIORITIES["normal"]
+    if wanted not in PRIORITIES:
+        raise errors.BadInput(
+            where="header headway-priority",
+            expected=" or ".join(PRIORITIES),
+            found=repr(wanted[:40]),
+        )
+    return PRIORITIES[wanted]
+
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+def _timeout_s(head: Head) -> float | None:
+    wanted = head.headers.get("headway-timeout")
+    if wanted is None:
+        return None
+    if not _SECONDS.fullmatch(wanted):
+        raise errors.BadInput(
+            where="header headway-timeout", expected="seconds, as 2.5", found=repr(wanted[:40])
+        )
+    return float(wanted)

@@ -1,0 +1,58 @@
+"""The seam between connections and the application: what each may call of the other. No code."""
+
+from typing import Protocol
+
+from headway.protocols import Reply
+from headway.server.http1 import FramingError, Head
+
+
+class Exchange(Protocol):
+    """Where the answer to a request goes: what an application sees of a connection."""
+
+    token: int
+    """Room for what the application wants to find again when the client leaves."""
+
+    @property
+    def is_writable(self) -> bool:
+        """The client takes what it is sent; a stream waits while this is False."""
+        ...
+
+    def finish(self, serial: int, reply: Reply, request_id: str = "") -> None:
+        """Answer; does nothing if that request is over."""
+        ...
+
+    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> None:
+        """Begin an answer in parts; the reply's body, if any, is the first."""
+        ...
+
+    def send_chunk(self, serial: int, data: bytes) -> None:
+        """Send the next part."""
+        ...
+
+    def end_stream(self, serial: int) -> None:
+        """End an answer in parts."""
+        ...
+
+    def abort(self, serial: int) -> None:
+        """Cut an answer in parts off, so that the client sees that it is not whole."""
+        ...
+
+
+class App(Protocol):
+    """What answers requests. It raises nothing."""
+
+    def ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
+        """Answer a request, now or later, by `exchange.finish(serial, ...)` or a stream."""
+        ...
+
+    def left(self, exchange: Exchange, serial: int) -> None:
+        """The client left before its answer was whole."""
+        ...
+
+    def writable(self, exchange: Exchange, serial: int) -> None:
+        """A stream that had to wait may go on."""
+        ...
+
+    def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
+        """Render the refusal of a request that never became one, and its request id."""
+        ...

@@ -1,0 +1,336 @@
+"""The OpenAPI 3.1 description of a server: pure, from what is known of its models.
+
+Each model has paths and schemas of its own, so that a generated client has its types; the names of
+its components begin with the model's name. The paths are those of the native dialect and of V2.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from headway.model.call import Description, TensorSpec
+
+Json = dict[str, Any]
+
+_OUTSIDE_NAMES = re.compile(r"[^A-Za-z0-9_]")
+_REFS = "#/components/schemas/"
+_FAILURES: Mapping[str, str] = {
+    "400": "The input is malformed, or not what the model takes.",
+    "404": "There is no such model, version or path.",
+    "413": "The body is larger than the limit.",
+    "415": "The content type or coding is not understood.",
+    "429": "This model's queue is full; try again after `retry-after`.",
+    "500": "The model failed.",
+    "503": "The server can't answer now; try again after `retry-after`.",
+    "504": "The answer was not ready in time.",
+}
+_UNAUTHORIZED = "A valid API key is needed."
+_HEADERS: Sequence[tuple[str, str, Json]] = (
+    ("headway-timeout", "Seconds within which the answer is wanted.", {"type": "number"}),
+    ("headway-priority", "What waits longer than others.", {"enum": ["high", "normal", "low"]}),
+    ("x-request-id", "Returned with the answer, and in the log.", {"type": "string"}),
+)
+
+
+def openapi(models: Iterable[Description], *, has_keys: bool = False) -> Json:
+    """Describe a server that serves these models.
+
+    Args:
+        models: what is known of each.
+        has_keys: requests need an API key.
+
+    Returns:
+        An OpenAPI 3.1 document, as JSON values.
+    """
+    schemas: Json = {"Error": _ERROR, "V2.Error": _V2_ERROR, "V2.Tensor": _V2_TENSOR}
+    paths: Json = dict(_server_paths())
+    for model in models:
+        schemas.update(_model_schemas(model))
+        paths.update(_native_paths(model))
+        paths.update(_v2_paths(model))
+    document: Json = {
+        "openapi": "3.1.0",
+        "info": {"title": "Headway", "version": "1"},
+        "paths": paths,
+        "components": {"schemas": schemas, "responses": _failures(has_keys=has_keys)},
+    }
+    if has_keys:
+        document["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        }
+        document["security"] = [{"bearer": []}, {"header": []}]
+        _add_unauthorized(paths)
+    return document
+
+
+_ERROR: Json = {
+    "type": "object",
+    "properties": {
+        "error": {"type": "string", "description": "What happened, and what to do."},
+        "code": {"type": "string", "description": "Stable, for programs."},
+        "request_id": {"type": "string"},
+    },
+    "required": ["error", "code", "request_id"],
+}
+_V2_ERROR: Json = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}},
+    "required": ["error"],
+}
+_V2_TENSOR: Json = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "datatype": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "parameters": {"type": "object"},
+        "data": {"type": "array", "description": "Flat, or nested as the shape says."},
+    },
+    "required": ["name", "datatype", "shape"],
+}
+
+
+# What belongs to no model
+
+
+def _server_paths() -> Json:
+    models = {"type": "array", "items": {"type": "object"}}
+    listing = {"type": "object", "properties": {"models": models}, "required": ["models"]}
+    return {
+        "/models": _get("listModels", "The models that are served.", listing),
+        "/health/live": _get("live", "The server runs."),
+        "/health/ready": _get("ready", "Every required model answers.", {"type": "object"}, "503"),
+        "/v2": _get("v2Server", "Name, version and extensions (V2).", {"type": "object"}),
+        "/v2/health/live": _get("v2Live", "The server runs (V2)."),
+        "/v2/health/ready": _get("v2Ready", "Every required model answers (V2).", None, "503"),
+    }
+
+
+def _get(name: str, summary: str, schema: Json | None = None, *failures: str) -> Json:
+    answer: Json = {"description": summary}
+    if schema is not None:
+        answer["content"] = {"application/json": {"schema": schema}}
+    responses = {"200": answer, **_refused("", failures)}
+    return {"get": {"operationId": name, "summary": summary, "responses": responses}}
+
+
+def _failures(*, has_keys: bool) -> Json:
+    told = {**_FAILURES, **({"401": _UNAUTHORIZED} if has_keys else {})}
+    native = {status: _failure(text, "Error") for status, text in told.items()}
+    v2 = {f"V2.{status}": _failure(text, "V2.Error") for status, text in told.items()}
+    return {**native, **v2}
+
+
+def _failure(text: str, schema: str) -> Json:
+    content = {"application/json": {"schema": {"$ref": _REFS + schema}}}
+    return {"description": text, "content": content}
+
+
+def _refused(dialect: str, statuses: Iterable[str]) -> Json:
+    return {s: {"$ref": f"#/components/responses/{dialect}{s}"} for s in statuses}
+
+
+def _add_unauthorized(paths: Json) -> None:
+    for path, operations in paths.items():
+        for operation in operations.values():
+            if path in {"/health/live", "/health/ready"}:
+                operation["security"] = []
+            else:
+                dialect = "V2." if path.startswith("/v2") else ""
+                operation["responses"].update(_refused(dialect, ["401"]))
+
+
+# A model's schemas
+
+
+def _model_schemas(model: Description) -> Json:
+    return {
+        **_lifted(model.input_schema, f"{model.name}.Input"),
+        **_lifted(model.output_schema, f"{model.name}.Output"),
+        f"{model.name}.V2.Request": _v2_body(model.inputs, "inputs"),
+        f"{model.name}.V2.Response": _v2_body(model.outputs, "outputs"),
+    }
+
+
+def _lifted(schema: Mapping[str, Any], name: str) -> Json:
+    """Make components of a schema and its `$defs`: a document has one place for both."""
+    defs: Mapping[str, Any] = schema.get("$defs", {})
+    names: dict[str, str] = {}
+    for key in defs:
+        wanted = f"{name}-{_OUTSIDE_NAMES.sub('_', key)}"
+        while wanted in names.values():
+            wanted += "_"
+        names[key] = wanted
+    refs = {f"#/$defs/{_escaped(key)}": _REFS + lifted for key, lifted in names.items()}
+    body = {key: value for key, value in schema.items() if key != "$defs"}
+    return {
+        name: _rewritten(body, refs),
+        **{names[key]: _rewritten(value, refs) for key, value in defs.items()},
+    }
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _rewritten(value: Any, refs: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: refs.get(item, item)
+            if key == "$ref" and isinstance(item, str)
+            else _rewritten(item, refs)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_rewritten(item, refs) for item in value]
+    return value
+
+
+# The native dialect
+
+
+def _native_paths(model: Description) -> Json:
+    at = f"/models/{model.name}"
+    details = {"type": "object", "description": "Schemas, examples and state."}
+    return {
+        at: _get(f"describe.{model.name}", "What is known of the model.", details, "404"),
+        f"{at}/ready": _get(
+            f"ready.{model.name}", "Whether the model answers.", {"type": "object"}, "503"
+        ),
+        f"{at}/predict": {"post": _predict(model)},
+    }
+
+
+def _predict(model: Description) -> Json:
+    item = {"$ref": f"{_REFS}{model.name}.Input"}
+    body: Json = {"schema": {"anyOf": [item, {"type": "array", "items": item}]}}
+    if model.examples:
+        body["examples"] = {
+            f"example{i}": {"value": example} for i, example in enumerate(model.examples, 1)
+        }
+    errors = {
+        "name": "errors",
+        "in": "query",
+        "description": "`item`: a bad row gets its own error, and the others their answers.",
+        "schema": {"enum": ["item"]},
+    }
+    return {
+        "operationId": f"predict.{model.name}",
+        "summary": _first_line(model),
+        "description": model.doc,
+        "tags": [model.name],
+        "parameters": [errors, *_parameters()],
+        "requestBody": {"required": True, "content": {"application/json": body}},
+        "responses": {"200": _answer(model), **_refused("", _FAILURES)},
+    }
+
+
+def _answer(model: Description) -> Json:
+    item = {"$ref": f"{_REFS}{model.name}.Output"}
+    if model.is_stream:
+        kinds = ("application/jsonl", "text/event-stream")
+        return {
+            "description": "The items of the answer, one after another.",
+            "content": {kind: {"schema": item} for kind in kinds},
+        }
+    schema = {"anyOf": [item, {"type": "array", "items": item}]}
+    return {
+        "description": "One answer for an object, a list of answers for a list.",
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def _parameters() -> list[Json]:
+    return [
+        {"name": name, "in": "header", "description": text, "schema": schema}
+        for name, text, schema in _HEADERS
+    ]
+
+
+def _first_line(model: Description) -> str:
+    return model.doc.strip().partition("\n")[0] or f"Ask {model.name}."
+
+
+# V2
+
+
+def _v2_paths(model: Description) -> Json:
+    at = f"/v2/models/{model.name}"
+    metadata = {"type": "object", "description": "Names, types and shapes of the tensors."}
+    body: Json = {"schema": {"$ref": f"{_REFS}{model.name}.V2.Request"}}
+    if example := _v2_example(model):
+        body["examples"] = {"example1": {"value": example}}
+    answer = {"schema": {"$ref": f"{_REFS}{model.name}.V2.Response"}}
+    infer = {
+        "operationId": f"v2Infer.{model.name}",
+        "summary": f"{_first_line(model)} (V2)",
+        "tags": [model.name],
+        "parameters": _parameters(),
+        "requestBody": {"required": True, "content": {"application/json": body}},
+        "responses": {
+            "200": {
+                "description": "The output tensors.",
+                "content": {"application/json": answer},
+            },
+            **_refused("V2.", _FAILURES),
+        },
+    }
+    return {
+        at: _get(f"v2Model.{model.name}", "The model's metadata (V2).", metadata, "404"),
+        f"{at}/ready": _get(f"v2Ready.{model.name}", "Whether the model answers (V2)."),
+        f"{at}/infer": {"post": infer},
+    }
+
+
+def _v2_body(specs: Sequence[TensorSpec], key: str) -> Json:
+    tensors: Json = {"type": "array", "items": {"$ref": f"{_REFS}V2.Tensor"}}
+    if specs:
+        tensors["items"] = {"anyOf": [_v2_tensor(spec) for spec in specs]}
+    properties: Json = {"id": {"type": "string"}, "parameters": {"type": "object"}, key: tensors}
+    if key == "inputs":
+        properties["outputs"] = {"type": "array", "items": {"type": "object"}}
+        return {"type": "object", "properties": properties, "required": [key]}
+    for name in ("model_name", "model_version"):
+        properties[name] = {"type": "string"}
+    return {"type": "object", "properties": properties, "required": ["model_name", key]}
+
+
+def _v2_tensor(spec: TensorSpec) -> Json:
+    shape = list(spec.shape) if not spec.has_rows else [-1, *spec.shape]
+    told = "holding JSON, " if spec.is_json else ""
+    return {
+        "allOf": [{"$ref": f"{_REFS}V2.Tensor"}],
+        "description": f"{told}shape {shape}; -1 is free",
+        "properties": {
+            "name": {"const": spec.name},
+            "datatype": {"const": _datatype(spec.dtype)},
+            "shape": {"minItems": len(shape), "maxItems": len(shape)},
+        },
+    }
+
+
+def _datatype(dtype: str) -> str:
+    """V2's name of a dtype (OIP, "Tensor Data Types")."""
+    return dtype.upper().replace("FLOAT", "FP")
+
+
+def _v2_example(model: Description) -> Json | None:
+    """The model's first example as tensors, where each of its inputs is one plain value."""
+    example = next(iter(model.examples), {})
+    wanted = [spec for spec in model.inputs if spec.name in example]
+    if not wanted or len(wanted) != len(example):
+        return None
+    if any(spec.shape or spec.is_json or not spec.has_rows for spec in wanted):
+        return None
+    return {
+        "inputs": [
+            {
+                "name": spec.name,
+                "datatype": _datatype(spec.dtype),
+                "shape": [1],
+                "data": [example[spec.name]],
+            }
+            for spec in wanted
+        ]
+    }

@@ -1,0 +1,158 @@
+"""A gateway process: it speaks to clients, and hands what they ask to the engine.
+
+It is started by the supervisor, which says on the control channel what to serve; the listening sockets and the
+counters' memory are inherited. It imports no numpy and no user code.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Coroutine
+
+import uvloop
+
+from headway.config import ServerSettings
+from headway.engine.channel import Channel
+from headway.engine.gateway import Gateway
+from headway.engine.messages import (
+    Drain,
+    Drained,
+    Forget,
+    Join,
+    Leave,
+    Listen,
+    Message,
+    Part,
+    Ping,
+    Pong,
+    Ready,
+    Resume,
+    Suspend,
+    Trouble,
+)
+from headway.observe import log as logs
+from headway.observe.metrics import Board
+from headway.server import tls
+from headway.server.app import App, State
+from headway.server.connection import Listener
+
+log = logging.getLogger(__name__)
+
+_DRAIN_LOOK_S = 0.02
+
+
+class Process:
+    """One gateway: its listener, its engine part, and what the supervisor says."""
+
+    def __init__(self, channel: Channel, listen: Listen, loop: asyncio.AbstractEventLoop) -> None:
+        self._channel = channel
+        self._loop = loop
+        self._listen = listen
+        self._board = Board.attach(listen.board_fd, listen.gateways, len(listen.names))
+        tallies = {n: self._board.tally(listen.gateway, i) for i, n in enumerate(listen.names)}
+        self._gateway = Gateway(loop, tallies, channel.send, listen.gateways)
+        self._state = State(listen.required, listen.started_s, listen.was_ready)
+        settings = _share(listen.settings, listen.gateways)
+        app = App(self._gateway, settings, self._board, listen.gateway, self._state)
+        self._listener = Listener(app, settings, loop)
+        self._stopped = loop.create_future()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, heard: list[tuple[Message, list[int]]]) -> None:
+        """Serve until the supervisor says to leave, or is gone; `heard` is what it has said already."""
+        for message, fds in heard:
+            self._hear(message, fds)
+        self._loop.add_reader(self._channel.fileno(), self._read)
+        context = tls.server_context(self._listen.settings)
+        for fd in self._listen.listener_fds:
+            await self._listener.listen(socket.socket(fileno=fd), context)
+        await self._stopped
+        self._listener.close()
+
+    def _read(self) -> None:
+        messages = self._channel.read()
+        if messages is None:
+            self._stop()
+            return
+        for message, fds in messages:
+            self._hear(message, fds)
+
+    def _hear(self, message: Message, fds: list[int]) -> None:
+        gateway = self._gateway
+        if isinstance(message, Ping):
+            self._channel.send(Pong())
+        elif isinstance(message, Join):
+            self._start(gateway.join(message, fds))
+        elif isinstance(message, Suspend | Resume):
+            gateway.suspend(message.worker, is_suspended=isinstance(message, Suspend))
+        elif isinstance(message, Part):
+            gateway.part(message.worker)
+        elif isinstance(message, Forget):
+            gateway.forget(message.worker)
+        elif isinstance(message, Trouble):
+            gateway.trouble(message.model, message.reason)
+        elif isinstance(message, Ready):
+            self._state.was_ready = True
+        elif isinstance(message, Drain):
+            self._start(self._drain(message))
+        elif isinstance(message, Leave):
+            self._stop()
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self, message: Drain) -> None:
+        """Be not ready, then accept no more, then end what is under way."""
+        self._state.is_draining = True
+        self._listener.drain()
+        await asyncio.sleep(message.delay_s)
+        self._listener.stop_listening()
+        end_at = time.monotonic() + message.grace_s
+        while self._listener.connections and time.monotonic() < end_at:
+            await asyncio.sleep(_DRAIN_LOOK_S)
+        self._channel.send(Drained(self._gateway.in_flight))
+
+    def _stop(self) -> None:
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+
+def _share(settings: ServerSettings, gateways: int) -> ServerSettings:
+    """This gateway's part of the limits that hold for the whole server."""
+    return dataclasses.replace(
+        settings, max_connections=max(1, settings.max_connections // gateways)
+    )
+
+
+async def _serve(channel: Channel, messages: list[tuple[Message, list[int]]]) -> None:
+    listen = messages[0][0]
+    if isinstance(listen, Listen):
+        await Process(channel, listen, asyncio.get_running_loop()).run(messages[1:])
+
+
+def main(argv: list[str]) -> int:
+    """Be a gateway; `argv` holds the descriptor of the control socket and how to log."""
+    # The supervisor decides when a gateway ends; a Ctrl-C at the terminal reaches the whole group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    channel = Channel(socket.socket(fileno=int(argv[0])))
+    logs.set_up(argv[1], argv[2], process=argv[3])  # type: ignore[arg-type]
+    logs.redirect_stdout()
+    messages: list[tuple[Message, list[int]]] | None = []
+    while messages == []:
+        messages = channel.read()
+    if not messages:
+        return 0
+    channel.sock.settimeout(1.0)
+    uvloop.run(_serve(channel, messages))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,238 @@
+"""Every example: its weights can be made, its author's tests pass, and it answers when served.
+
+Real processes only. The weights are made once, by `examples/prepare.py`, where they are missing.
+"""
+
+import base64
+import json
+import math
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NAMES = ("sentiment", "digits", "filetype")
+PREPARE_TIMEOUT_S = 540
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 40
+ANSWER_TIMEOUT_S = 30
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepared() -> None:
+    """What the examples' folders need besides what is committed."""
+    done = prepare()
+    assert done.returncode == 0, done.stderr
+
+
+def prepare(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run prepare.py as a user does."""
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / "prepare.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PREPARE_TIMEOUT_S,
+        check=False,
+    )
+
+
+class Service:
+    """A running `headway serve`."""
+
+    def __init__(self, process: "subprocess.Popen[str]", url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def post(
+        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Ask; gives the status and the JSON of the answer."""
+        request = urllib.request.Request(
+            self.url + path, body, {"content-type": "application/json", **(headers or {})}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def ask(self, path: str, question: Any) -> Any:
+        """Ask in JSON; the answer must be 200."""
+        status, answer = self.post(path, json.dumps(question).encode())
+        assert status == 200, answer
+        return answer
+
+    def stop(self) -> int:
+        """Send SIGTERM and wait; gives the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_TIMEOUT_S)
+
+
+@contextmanager
+def serving(target: Path) -> Iterator[Service]:
+    """Serve a target on a free port until the block ends."""
+    command = [sys.executable, "-m", "headway", "serve", str(target), "--port", "0"]
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(
+            [*command, "--drain-delay-s", "0"], stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            yield Service(process, read_address(process))
+        except BaseException:
+            log.seek(0)
+            sys.stderr.write(log.read())
+            raise
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def read_address(process: "subprocess.Popen[str]") -> str:
+    """The HTTP address in the ready line, the first one on standard output."""
+    assert process.stdout is not None
+    is_readable, _, _ = select.select([process.stdout], [], [], START_TIMEOUT_S)
+    assert is_readable, f"not ready within {START_TIMEOUT_S} s"
+    line = process.stdout.readline()
+    assert line, f"ended before it was ready: {process.wait(STOP_TIMEOUT_S)}"
+    address = json.loads(line)["http"]
+    assert isinstance(address, str)
+    return address
+
+
+def question_of(name: str) -> Any:
+    """The real input that lies beside each example."""
+    return json.loads((EXAMPLES / name / "question.json").read_bytes())
+
+
+def ask_sentiment(service: Service) -> None:
+    assert service.ask("/models/sentiment/predict", question_of("sentiment"))["positive"] > 0.7
+
+    answers = service.ask(
+        "/models/sentiment/predict",
+        [{"text": "I want my money back."}, {"text": "What a wonderful film!"}],
+    )
+    assert [max(answer, key=answer.get) for answer in answers] == ["negative", "positive"]
+
+    status, error = service.post("/models/sentiment/predict", b'{"text": "  "}')
+    assert status == 400
+    assert "text is empty" in json.dumps(error)
+
+    data = ["Dull and far too long.", "I love it, it is great."]
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": data}
+    (output,) = service.ask("/v2/models/sentiment/infer", {"inputs": [tensor]})["outputs"]
+    assert (output["datatype"], output["shape"]) == ("BYTES", [2])
+    rows = [json.loads(row) for row in output["data"]]
+    assert [max(row, key=row.get) for row in rows] == ["negative", "positive"]
+
+
+def ask_digits(service: Service) -> None:
+    pixels = question_of("digits")["pixels"]
+    alone = service.ask("/models/digits/predict", {"pixels": pixels})
+    assert alone.index(max(alone)) == 7
+    assert math.isclose(sum(alone), 1, abs_tol=1e-4)
+
+    flat = [float(value) for row in pixels[0] for value in row]
+    tensor = {"name": "pixels", "datatype": "FP32", "shape": [2, 1, 28, 28], "data": flat * 2}
+    (output,) = service.ask("/v2/models/digits/infer", {"inputs": [tensor]})["outputs"]
+    assert (output["datatype"], output["shape"]) == ("FP32", [2, 10])
+    assert output["data"] == pytest.approx(alone * 2, abs=1e-5)
+
+    status, _ = service.post("/models/digits/predict", b'{"pixels": [[1, 2], [3, 4]]}')
+    assert status == 400
+
+
+def ask_filetype(service: Service) -> None:
+    picture = base64.b64decode(question_of("filetype")["content"])
+    alone = service.ask("/models/filetype/predict", question_of("filetype"))
+    assert (alone["label"], alone["mime"]) == ("png", "image/png")
+
+    status, answer = service.post(
+        "/models/filetype/predict", picture, {"content-type": "application/octet-stream"}
+    )
+    assert (status, answer) == (200, alone)
+
+    content = struct.pack("<I", len(picture)) + picture
+    parameters = {"binary_data_size": len(content)}
+    tensor = {"name": "content", "datatype": "BYTES", "shape": [1], "parameters": parameters}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    status, answer = service.post(
+        "/v2/models/filetype/infer",
+        head + content,
+        {
+            "content-type": "application/octet-stream",
+            "inference-header-content-length": str(len(head)),
+        },
+    )
+    assert status == 200, answer
+    found = {output["name"]: output["data"] for output in answer["outputs"]}
+    assert found["label"] == ["png"]
+    assert found["score"] == pytest.approx([alone["score"]])
+
+
+ASK: Mapping[str, Callable[[Service], None]] = {
+    "sentiment": ask_sentiment,
+    "digits": ask_digits,
+    "filetype": ask_filetype,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tests_of_an_example_pass_as_its_author_runs_them(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--import-mode=prepend", "-p", "no:cacheprovider"],
+        cwd=EXAMPLES / name,
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+        capture_output=True,
+        text=True,
+        timeout=PREPARE_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_served_alone_answers_and_ends_when_told_to(name: str) -> None:
+    with serving(EXAMPLES / name) as service:
+        ASK[name](service)
+        assert service.stop() == 0
+
+
+def test_all_examples_are_served_together_and_end_when_told_to() -> None:
+    with serving(EXAMPLES) as service:
+        for ask in ASK.values():
+            ask(service)
+        assert service.stop() == 0
+
+
+def test_preparing_again_leaves_what_is_there_alone() -> None:
+    made = [p for p in EXAMPLES.glob("*/*") if p.suffix in (".skops", ".onnx")]
+    before = {path: path.stat().st_mtime_ns for path in made}
+    assert len(before) == len(NAMES)
+    done = prepare()
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [f"{name}: ready" for name in NAMES]
+    assert {path: path.stat().st_mtime_ns for path in made} == before
+
+
+def test_preparing_an_unknown_example_names_the_known_ones() -> None:
+    done = prepare("sentimnet")
+    assert done.returncode == 2
+    assert "'sentimnet'" in done.stderr
+    assert "sentiment, digits, filetype" in done.stderr

@@ -1,0 +1,112 @@
+"""TLS on the listening socket, with certificates made for the test."""
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from headway.config import ServerSettings
+from headway.errors import ConfigError
+from headway.server.tls import server_context
+
+GET = b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CA = trustme.CA()
+CERTIFICATE = CA.issue_cert("localhost")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ServerSettings:
+    CERTIFICATE.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    CERTIFICATE.private_key_pem.write_to_path(tmp_path / "key.pem")
+    return ServerSettings(
+        tls_certificate=str(tmp_path / "chain.pem"), tls_key=str(tmp_path / "key.pem")
+    )
+
+
+def trusting(ca: trustme.CA = CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    return context
+
+
+async def check_served(house: Any) -> None:
+    client = await house.connect(ssl=trusting(), server_hostname="localhost")
+    for path in (b"/echo", b"/stream"):
+        await client.send(GET.replace(b"/echo", path))
+        assert (await client.answer()).status == 200
+
+
+def test_requests_are_answered_over_tls(play: Any, files: ServerSettings) -> None:
+    async def scene(house: Any) -> None:
+        await check_served(house)
+        client = await house.connect(ssl=trusting(), server_hostname="localhost")
+        await client.send(GET.replace(b"/echo", b"/big?3000000") + b"nonsense\r\n\r\n")
+        assert len((await client.answer()).body) == 3_000_000
+        assert (await client.answer()).status == 400
+        assert await client.rest() == b""
+
+    play(scene, context=server_context(files))
+
+
+def test_old_tls_wrong_trust_and_plain_http_are_refused(play: Any, files: ServerSettings) -> None:
+    async def scene(house: Any) -> None:
+        old = trusting()
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            old.maximum_version = ssl.TLSVersion.TLSv1_1
+        for context in (old, trusting(trustme.CA())):
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await house.connect(ssl=context, server_hostname="localhost")
+        plain = await house.connect()
+        await plain.send(GET)
+        assert b"200" not in await plain.rest()
+        assert not house.app.asked
+        await check_served(house)
+
+    play(scene, context=server_context(files))
+
+
+def test_client_that_leaves_over_tls_is_told_of(play: Any, files: ServerSettings) -> None:
+    async def scene(house: Any) -> None:
+        client = await house.connect(ssl=trusting(), server_hostname="localhost")
+        await client.send(GET.replace(b"/echo", b"/hold"))
+        await house.app.until(lambda: bool(house.app.held))
+        await client.close()
+        await house.app.until(lambda: house.app.departed == [1])
+
+    play(scene, context=server_context(files))
+
+
+def test_handshake_that_never_comes_is_ended(play: Any, files: ServerSettings) -> None:
+    async def scene(house: Any) -> None:
+        client = await house.connect()
+        assert b"200" not in await asyncio.wait_for(client.rest(), 5)
+
+    play(scene, context=server_context(files), head_timeout_s=0.2)
+
+
+def test_without_a_certificate_tls_is_off() -> None:
+    assert server_context(ServerSettings()) is None
+
+
+def test_wrong_files_are_refused_with_their_setting(tmp_path: Path, files: ServerSettings) -> None:
+    other = tmp_path / "other.pem"
+    trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
+    locked = tmp_path / "locked.pem"
+    locked.write_text(
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"
+    )
+    wrong = [
+        ("tls_certificate", "/none", files.tls_key),
+        ("tls_key", files.tls_certificate, "/none"),
+        ("tls_certificate", files.tls_key, files.tls_key),
+        ("mismatch", files.tls_certificate, str(other)),
+        ("locked", files.tls_certificate, str(locked)),
+    ]
+    for word, certificate, key in wrong:
+        settings = ServerSettings(tls_certificate=certificate, tls_key=key)
+        with pytest.raises(ConfigError) as caught:
+            server_context(settings)
+        assert word in str(caught.value)

@@ -1,0 +1,139 @@
+"""The batcher's laws, as a state machine in virtual time."""
+
+import math
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+
+from headway.engine.batcher import PRIORITIES, Batcher, Limits
+from headway.engine.life import Event, Flight, State
+
+
+def flight(id: int, size: int = 0, priority: int = 1, at: float = 0.0) -> Flight:
+    made = Flight(id, b"x" * size, queued_at=at, timeout_s=60.0)
+    made.priority = priority
+    return made
+
+
+class Laws(RuleBasedStateMachine):
+    """Each request leaves the queue once at most; a cancelled one never; bounds hold; order holds."""
+
+    queued = Bundle("queued")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits = Limits(max_queue=8, max_queue_bytes=40, max_batch=3, max_batch_bytes=12)
+        self.batcher = Batcher(self.limits)
+        self.waiting: list[Flight] = []
+        self.now = 0.0
+        self.next_id = 0
+
+    @rule(target=queued, size=st.integers(0, 15), priority=st.sampled_from(list(PRIORITIES.values())))
+    def submit(self, size: int, priority: int) -> Flight:
+        self.next_id += 1
+        made = flight(self.next_id, size, priority, self.now)
+        refusal = self.batcher.offer(made)
+        waiting_bytes = sum(f.size for f in self.waiting)
+        is_full = len(self.waiting) >= 8 or (waiting_bytes + size > 40 and bool(self.waiting))
+        assert bool(refusal) == is_full
+        if refusal:
+            made.state = State.DONE
+        else:
+            self.waiting.append(made)
+        return made
+
+    @rule(request=consumes(queued))
+    def cancel(self, request: Flight) -> None:
+        if request in self.waiting:
+            request.step(Event.CANCEL)
+            self.batcher.withdraw(request)
+            self.waiting.remove(request)
+
+    @rule(slots=st.integers(1, 4))
+    def take(self, slots: int) -> None:
+        share = min(math.ceil(len(self.waiting) / slots), 3)
+        grab = self.batcher.take(slots, self.now)
+        assert bool(grab) == bool(self.waiting)
+        assert len(grab) <= share
+        assert len(grab) == 1 or sum(f.size for f in grab) <= 12
+        assert len(grab) == 1 or not any(f.is_alone for f in grab)
+        # The first in line, by priority then arrival, is always served.
+        best = min((f.priority for f in self.waiting), default=1)
+        if grab:
+            assert grab[0] is next(f for f in self.waiting if f.priority == best)
+        assert [f for f in self.waiting if f in grab] == sorted(
+            grab, key=lambda f: self.waiting.index(f)
+        )
+        for taken in grab:
+            assert taken.state is State.QUEUED
+            taken.step(Event.DISPATCH)
+            self.waiting.remove(taken)
+
+    @precondition(lambda self: self.next_id)
+    @rule(size=st.integers(0, 15))
+    def a_worker_dies_with_one(self, size: int) -> None:
+        self.next_id += 1
+        lost = flight(self.next_id, size, 1, self.now)
+        lost.is_alone = True
+        self.batcher.put_back(lost)
+        self.waiting.insert(0, lost)
+
+    @invariant()
+    def counts_are_true(self) -> None:
+        assert self.batcher.queued == len(self.waiting)
+        assert self.batcher.queued_bytes == sum(f.size for f in self.waiting)
+
+
+TestLaws = Laws.TestCase
+
+
+def test_a_free_slot_takes_its_fair_share() -> None:
+    batcher = Batcher(Limits(max_batch=64))
+    for i in range(10):
+        batcher.offer(flight(i))
+
+    assert [f.id for f in batcher.take(4, 0.0)] == [0, 1, 2]
+
+
+def test_a_request_that_killed_a_worker_leaves_alone_and_first() -> None:
+    batcher = Batcher(Limits())
+    batcher.offer(flight(1))
+    suspect = flight(2)
+    suspect.is_alone = True
+    batcher.put_back(suspect)
+
+    assert [f.id for f in batcher.take(1, 0.0)] == [2]
+    assert [f.id for f in batcher.take(1, 0.0)] == [1]
+
+
+def test_cancelled_requests_do_not_pile_up_behind_a_busy_worker() -> None:
+    batcher = Batcher(Limits())
+    for i in range(10_000):
+        request = flight(i)
+        batcher.offer(request)
+        request.step(Event.CANCEL)
+        batcher.withdraw(request)
+
+    assert sum(len(lane) for lane in batcher._lanes) < 200
+
+
+def test_a_hold_ends_when_the_batch_is_full_or_the_time_is_over() -> None:
+    batcher = Batcher(Limits(max_batch=2, hold_s=0.5))
+    batcher.offer(flight(1, at=10.0))
+
+    assert batcher.take(1, 10.4) == []
+    assert batcher.hold_until(10.4) == 10.5
+    batcher.offer(flight(2, at=10.4))
+    assert len(batcher.take(1, 10.4)) == 2
+
+    batcher.offer(flight(3, at=20.0))
+    assert len(batcher.take(1, 20.5)) == 1
+
+
+def test_draining_takes_all_that_waits() -> None:
+    batcher = Batcher(Limits())
+    for i in range(3):
+        batcher.offer(flight(i, size=2))
+
+    assert [f.id for f in batcher.drain()] == [0, 1, 2]
+    assert (batcher.queued, batcher.queued_bytes) == (0, 0)

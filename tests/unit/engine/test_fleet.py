@@ -1,0 +1,188 @@
+"""The fleet's laws, as a state machine in virtual time: never fewer than there were, never a stampede."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from headway.engine.fleet import MAX_FAST_DEATHS, SILENT_S, Fleet, Order, Orders, Phase
+
+
+class World(RuleBasedStateMachine):
+    """A supervisor that obeys, and processes that do as they like."""
+
+    @initialize(size=st.integers(1, 3))
+    def begin(self, size: int) -> None:
+        self.now = 100.0
+        self.fleet = Fleet(size, load_timeout_s=60.0, hang_kill_s=30.0)
+        self.processes: set[int] = set()
+        self.killed: set[int] = set()
+        self.is_replacing = False
+        self.obey(self.fleet.start(self.now))
+
+    def obey(self, orders: Orders) -> None:
+        for order, worker in orders:
+            if order is Order.START:
+                assert worker not in self.processes
+                self.processes.add(worker)
+            elif order is Order.KILL:
+                self.killed.add(worker)
+            elif order is Order.PART:
+                self.obey(self.fleet.parted(worker))
+            elif order is Order.LEAVE:
+                self.killed.add(worker)
+
+    def pick(self, data: st.DataObject, phase: Phase) -> int | None:
+        ids = sorted(m.id for m in self.fleet.members.values() if m.phase is phase and m.id in self.processes)
+        return data.draw(st.sampled_from(ids)) if ids else None
+
+    @rule(data=st.data())
+    def one_loads(self, data: st.DataObject) -> None:
+        worker = self.pick(data, Phase.STARTING)
+        if worker is not None and worker not in self.killed:
+            self.obey(self.fleet.loaded(worker, self.now))
+
+    @rule(data=st.data())
+    def one_joins(self, data: st.DataObject) -> None:
+        worker = self.pick(data, Phase.JOINING)
+        if worker is not None and worker not in self.killed:
+            before = self.fleet.ready
+            self.obey(self.fleet.joined(worker, self.now))
+            assert self.fleet.ready >= min(before, self.fleet.size)
+
+    @rule(data=st.data())
+    def one_dies(self, data: st.DataObject) -> None:
+        if self.processes:
+            self.end(data.draw(st.sampled_from(sorted(self.processes))))
+
+    @rule()
+    def the_killed_end(self) -> None:
+        for worker in sorted(self.killed & self.processes):
+            self.end(worker)
+
+    def end(self, worker: int) -> None:
+        self.processes.discard(worker)
+        self.obey(self.fleet.died(worker, self.now, "SIGKILL"))
+
+    @rule(data=st.data())
+    def one_refuses(self, data: st.DataObject) -> None:
+        worker = self.pick(data, Phase.STARTING)
+        if worker is not None and worker not in self.killed:
+            before = self.fleet.ready
+            self.obey(self.fleet.refused(worker, "bad file"))
+            assert self.fleet.ready == before
+
+    @rule(data=st.data())
+    def one_answers_a_ping(self, data: st.DataObject) -> None:
+        for phase in (Phase.READY, Phase.SILENT):
+            worker = self.pick(data, phase)
+            if worker is not None:
+                self.obey(self.fleet.heard(worker, self.now))
+
+    @rule()
+    def replace(self) -> None:
+        before = self.fleet.ready
+        self.obey(self.fleet.replace(self.now))
+        assert self.fleet.ready == before
+
+    @rule(size=st.integers(1, 3))
+    def resize(self, size: int) -> None:
+        self.obey(self.fleet.resize(size, self.now))
+
+    @rule(seconds=st.sampled_from([0.1, 0.6, 5.0, 40.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.obey(self.fleet.tick(self.now))
+
+    @invariant()
+    def members_have_processes_and_are_not_too_many(self) -> None:
+        if not hasattr(self, "fleet"):
+            return
+        current = [
+            m for m in self.fleet.members.values()
+            if m.generation == self.fleet.generation and m.phase is not Phase.LEAVING
+        ]
+        assert len(current) <= max(self.fleet.size, self.fleet.ready, 3)
+        assert {m.id for m in self.fleet.members.values()} <= self.processes
+        # Nobody who was left out of the fleet goes on living without an end in sight.
+        assert self.processes - set(self.fleet.members) <= self.killed
+
+
+TestWorld = World.TestCase
+
+
+def ready(fleet: Fleet, worker: int, now: float = 0.0) -> Orders:
+    assert fleet.loaded(worker, now) == [(Order.JOIN, worker)]
+    return fleet.joined(worker, now)
+
+
+def test_the_old_one_leaves_only_when_the_new_one_has_joined() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1)
+
+    assert fleet.replace(50.0) == [(Order.START, 2)]
+    assert fleet.ready == 1
+    assert ready(fleet, 2, 51.0) == [(Order.PART, 1)]
+    assert fleet.parted(1) == [(Order.LEAVE, 1)]
+
+
+def test_a_replacement_that_refuses_leaves_the_old_one_in_service() -> None:
+    fleet = Fleet(2, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1, 50.0)
+    ready(fleet, 2, 50.0)
+    fleet.replace(50.0)
+
+    orders = fleet.refused(3, "SyntaxError")
+
+    assert (Order.KILL, 3) in orders
+    assert (Order.KILL, 4) in orders
+    assert fleet.ready == 2
+    assert fleet.tick(50.0 + SILENT_S) == []
+
+
+def test_a_crash_loop_backs_off_and_ends() -> None:
+    fleet, now, starts = Fleet(1, 60.0, 30.0), 0.0, []
+    worker = fleet.start(now)[0][1]
+    for _ in range(200):
+        if not fleet.members:
+            now += 0.05
+            orders = fleet.tick(now)
+        else:
+            starts.append(now)
+            orders = fleet.died(worker, now, "SIGSEGV")
+        if orders:
+            worker = orders[0][1]
+
+    assert len(starts) == MAX_FAST_DEATHS
+    assert "SIGSEGV" in fleet.failure
+    waits = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    assert waits[0] == 0
+    assert waits[1:] == sorted(waits[1:])
+    assert waits[-1] > 0.3
+
+
+def test_a_silent_worker_is_suspended_then_killed_and_one_that_speaks_again_resumes() -> None:
+    fleet = Fleet(1, 60.0, hang_kill_s=5.0)
+    fleet.start(0.0)
+    ready(fleet, 1, 0.0)
+
+    assert fleet.tick(SILENT_S + 0.1) == [(Order.SUSPEND, 1)]
+    assert fleet.heard(1, 2.0) == [(Order.RESUME, 1)]
+    assert fleet.tick(3.5) == [(Order.SUSPEND, 1)]
+    assert fleet.tick(7.5) == [(Order.KILL, 1)]
+
+
+def test_a_worker_that_loads_too_long_is_killed() -> None:
+    fleet = Fleet(1, load_timeout_s=60.0, hang_kill_s=5.0)
+    fleet.start(0.0)
+
+    assert fleet.tick(59.0) == []
+    assert fleet.tick(61.0) == [(Order.KILL, 1)]
+
+
+def test_more_workers_are_started_when_the_model_proves_slow() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.start(0.0)
+    fleet.loaded(1, 1.0)
+
+    assert fleet.resize(2, 1.0) == [(Order.START, 2)]

@@ -1,0 +1,154 @@
+"""The settings table: layers, types, ranges, places, variables."""
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway import config
+from headway.config import Entry, ModelSettings, ServerSettings
+from headway.errors import ConfigError
+
+
+def entry(value: Any, *, is_text: bool = False) -> Entry:
+    return Entry(value, "`it` in headway.yaml, line 4", is_text=is_text)
+
+
+def test_without_layers_everything_has_its_default() -> None:
+    assert config.read(ServerSettings) == ServerSettings()
+    assert config.read(ModelSettings) == ModelSettings()
+
+
+def test_a_later_layer_wins_over_an_earlier_one() -> None:
+    file = {"port": entry(1), "host": entry("::1")}
+    environment = config.environment(ServerSettings, {"HEADWAY_PORT": "2"})
+    flags = config.flags(ServerSettings, {"port": "3", "host": None})
+    assert config.read(ServerSettings, file).port == 1
+    assert config.read(ServerSettings, file, environment).port == 2
+    settings = config.read(ServerSettings, file, environment, flags)
+    assert (settings.port, settings.host) == (3, "::1")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("max_batch", "x", "expected an integer from 1 to 65536, found 'x'"),
+        ("max_batch", 0, "expected an integer from 1 to 65536, found 0"),
+        ("max_batch", True, "expected an integer from 1 to 65536, found True"),
+        ("max_batch", 2.0, "expected an integer from 1 to 65536, found 2.0"),
+        ("max_batch", None, "expected an integer from 1 to 65536, found None"),
+        ("max_queue", -1, "expected an integer ≥ 1, found -1"),
+        ("timeout_s", 0, "expected a number ≥ 0.001, found 0"),
+        ("timeout_s", float("nan"), "expected a number ≥ 0.001, found nan"),
+        ("trusted", "yes", "expected true or false, found 'yes'"),
+        ("trusted", 1, "expected true or false, found 1"),
+        ("device", 1, "expected text, found 1"),
+        ("device", "cpu\n", "expected text, found 'cpu\\n'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(key: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.read(ModelSettings, {key: entry(value)})
+    assert caught.value.message == f"`it` in headway.yaml, line 4: {message}."
+
+
+def test_a_value_outside_of_the_choices_names_them() -> None:
+    with pytest.raises(ConfigError, match="one of debug, info, warning, error, found 'loud'"):
+        config.read(ServerSettings, {"log_level": entry("loud")})
+
+
+def test_an_integer_is_a_number_too() -> None:
+    assert config.read(ModelSettings, {"timeout_s": entry(5)}).timeout_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("1", True), ("False", False), ("0", False)]
+)
+def test_a_variable_can_hold_a_boolean(text: str, value: bool) -> None:
+    layer = config.environment(ModelSettings, {"HEADWAY_TRUSTED": text})
+    assert config.read(ModelSettings, layer).is_trusted is value
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3", "0x10", "1_000", " 1", "\u0661", "--1", "9" * 5000, "nan", "1.0"]
+)
+def test_text_that_is_no_plain_integer_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="`HEADWAY_PORT` in the environment: expected an integer"):
+        config.read(ServerSettings, config.environment(ServerSettings, {"HEADWAY_PORT": text}))
+
+
+@given(st.text(max_size=30), st.sampled_from(config.rows(ModelSettings)))
+def test_any_text_is_a_setting_or_a_config_error(text: str, row: config.Row) -> None:
+    layer = {row.key: Entry(text, "here", is_text=True)}
+    with contextlib.suppress(ConfigError):
+        assert isinstance(config.read(ModelSettings, layer), ModelSettings)
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match="no such setting; the nearest is `max_batch`"):
+        config.read(ModelSettings, {"max_bacth": entry(1)})
+
+
+def test_a_key_like_no_other_lists_them_all() -> None:
+    with pytest.raises(ConfigError, match="known: device, hang_kill_s, hold_s"):
+        config.read(ModelSettings, {"zzz": entry(1)})
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_one() -> None:
+    config.check_environment({"HEADWAY_PORT": "1", "HEADWAY_WORKERS": "2", "PATH": "/bin"})
+    with pytest.raises(ConfigError, match="the nearest is `HEADWAY_WORKERS`"):
+        config.check_environment({"HEADWAY_WROKERS": "2"})
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert config.environment(ServerSettings, {"HEADWAY_PORT": ""}) == {}
+
+
+def test_the_links_of_a_kubernetes_service_called_headway_are_no_settings() -> None:
+    links = {
+        "HEADWAY_SERVICE_HOST": "10.0.0.1",
+        "HEADWAY_SERVICE_PORT": "80",
+        "HEADWAY_SERVICE_PORT_HTTP": "80",
+        "HEADWAY_PORT": "tcp://10.0.0.1:80",
+        "HEADWAY_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "HEADWAY_PORT_80_TCP_PROTO": "tcp",
+        "HEADWAY_PORT_80_TCP_PORT": "80",
+        "HEADWAY_PORT_80_TCP_ADDR": "10.0.0.1",
+        "HEADWAY_CANARY_SERVICE_HOST": "10.0.0.2",
+    }
+    config.check_environment(links)
+    assert config.environment(ServerSettings, links) == {}
+
+
+def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_MAX_BATCH", "7")
+    layer = config.environment(ModelSettings)
+    assert config.read(ModelSettings, layer).max_batch == 7
+
+
+@pytest.mark.parametrize(
+    ("given_key", "missing"), [("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")]
+)
+def test_half_of_tls_is_refused(given_key: str, missing: str) -> None:
+    with pytest.raises(ConfigError, match=f"`{given_key}`: TLS needs `{missing}` too"):
+        config.read(ServerSettings, {given_key: entry("a.pem")})
+
+
+def test_users_see_no_prefix_that_python_reads_by() -> None:
+    (row,) = (row for row in config.rows(ModelSettings) if row.field == "is_trusted")
+    assert (row.key, row.flag, row.variable) == ("trusted", "--trusted", "HEADWAY_TRUSTED")
+
+
+def test_no_two_rows_share_a_key() -> None:
+    keys = [row.key for table in (ServerSettings, ModelSettings) for row in config.rows(table)]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("table", [ServerSettings, ModelSettings])
+def test_every_default_is_allowed_by_its_own_row(table: type) -> None:
+    layer = {
+        row.key: entry(row.default) for row in config.rows(table) if row.default not in (None, "")
+    }
+    assert config.read(table, layer) == table()

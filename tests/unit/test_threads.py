@@ -1,0 +1,250 @@
+"""Cores as cgroups and affinity tell them, and how a model is spread over them."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.config import ModelSettings
+from headway.engine.threads import (
+    ASYNC_SLOTS,
+    MOST_WORKERS,
+    Cores,
+    available_cores,
+    choose_batch,
+    decide,
+    environment,
+    may_spin,
+    threads_of,
+)
+
+AUTO = ModelSettings()
+
+
+def of(count: int) -> Cores:
+    return Cores(count, f"{count} cores")
+
+
+def write_group(root: Path, where: str, **files: str) -> None:
+    folder = root / "sys/fs/cgroup" / where
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text + "\n")
+
+
+def write_membership(root: Path, *lines: str) -> None:
+    (root / "proc/self").mkdir(parents=True, exist_ok=True)
+    (root / "proc/self/cgroup").write_text("\n".join(lines) + "\n")
+
+
+def test_without_cgroups_the_affinity_counts(tmp_path: Path) -> None:
+    cores = available_cores(tmp_path, affinity=6)
+
+    assert (cores.count, cores.has_quota) == (6, False)
+    assert cores.why == "6 cores"
+
+
+def test_this_machine_has_a_core() -> None:
+    assert available_cores().count >= 1
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "count", "has_quota"),
+    [
+        ("max 100000", 8, False),
+        ("400000 100000", 4, True),
+        ("150000 100000", 1, True),
+        ("199999 100000", 1, True),
+        ("50000 100000", 1, True),
+        ("1600000 100000", 8, True),
+        ("", 8, False),
+        ("nonsense 100000", 8, False),
+        ("400000 0", 8, False),
+    ],
+)
+def test_a_v2_quota_is_rounded_down(
+    tmp_path: Path, cpu_max: str, count: int, has_quota: bool
+) -> None:
+    write_membership(tmp_path, "0::/")
+    write_group(tmp_path, "", cpu__max=cpu_max)
+
+    cores = available_cores(tmp_path, affinity=8)
+
+    assert (cores.count, cores.has_quota) == (count, has_quota)
+
+
+def test_the_tightest_quota_of_all_groups_above_counts(tmp_path: Path) -> None:
+    write_membership(tmp_path, "0::/kubepods/pod1/box")
+    write_group(tmp_path, "kubepods", cpu__max="600000 100000")
+    write_group(tmp_path, "kubepods/pod1", cpu__max="200000 100000")
+    write_group(tmp_path, "kubepods/pod1/box", cpu__max="max 100000")
+    write_group(tmp_path, "kubepods/other", cpu__max="100000 100000")
+
+    cores = available_cores(tmp_path, affinity=8)
+
+    assert cores.count == 2
+    assert cores.why == "2 cores of 8 (the cgroup's quota is 2)"
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("4:cpu,cpuacct:/box", "cpu,cpuacct/box"),
+        ("4:cpu,cpuacct:/box", "cpu/box"),
+        ("4:cpu:/docker/of-the-host", "cpu"),
+        ("4:cpuacct,cpu:/../../box", "cpuacct,cpu/box"),
+    ],
+)
+def test_a_v1_quota_is_found(tmp_path: Path, line: str, where: str) -> None:
+    write_membership(tmp_path, "9:memory:/elsewhere", line, "0::/")
+    write_group(tmp_path, where, cpu__cfs_quota_us="250000", cpu__cfs_period_us="100000")
+
+    assert available_cores(tmp_path, affinity=8).count == 2
+
+
+def test_a_v1_quota_of_minus_one_is_none(tmp_path: Path) -> None:
+    write_membership(tmp_path, "4:cpu:/")
+    write_group(tmp_path, "cpu", cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000")
+
+    assert not available_cores(tmp_path, affinity=8).has_quota
+
+
+def test_a_hybrid_hierarchy_is_read_on_both_sides(tmp_path: Path) -> None:
+    write_membership(tmp_path, "4:cpu:/a", "0::/b")
+    write_group(tmp_path, "cpu/a", cpu__cfs_quota_us="500000", cpu__cfs_period_us="100000")
+    write_group(tmp_path, "unified/b", cpu__max="300000 100000")
+
+    assert available_cores(tmp_path, affinity=8).count == 3
+
+
+def test_a_costly_thread_safe_model_gets_a_slot_a_core() -> None:
+    decision = decide(AUTO, of(8), is_thread_safe=True, item_s=0.009)
+
+    assert (decision.workers, decision.slots, decision.threads) == (1, 8, 1)
+    assert decision.why == "1 worker x 8 slots x 1 thread on 8 cores"
+
+
+def test_a_tiny_thread_safe_model_gets_one_slot() -> None:
+    decision = decide(AUTO, of(8), is_thread_safe=True, item_s=0.00002)
+
+    assert (decision.workers, decision.slots, decision.threads) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("item_s", "workers"), [(None, MOST_WORKERS), (0.01, MOST_WORKERS), (1e-4, 1)]
+)
+def test_a_class_gets_processes_where_its_items_cost(item_s: float | None, workers: int) -> None:
+    decision = decide(AUTO, of(16), is_thread_safe=False, item_s=item_s)
+
+    assert (decision.workers, decision.slots) == (workers, 1)
+
+
+def test_processes_never_outnumber_the_cores() -> None:
+    assert decide(AUTO, of(2), is_thread_safe=False).workers == 2
+    assert decide(AUTO, of(1), is_thread_safe=False).workers == 1
+
+
+def test_an_async_predictor_gets_many_slots_in_one_process() -> None:
+    decision = decide(AUTO, of(4), is_thread_safe=False, is_async=True)
+
+    assert (decision.workers, decision.slots) == (1, ASYNC_SLOTS)
+    assert "warning" not in decision.why
+
+
+def test_a_gpu_gets_one_call_at_a_time() -> None:
+    decision = decide(ModelSettings(device="cuda:0"), of(16), is_thread_safe=True, item_s=0.01)
+
+    assert (decision.workers, decision.slots) == (1, 1)
+
+
+def test_settings_win_even_where_they_ask_for_too_much() -> None:
+    settings = ModelSettings(workers=3, slots=2, threads=4)
+
+    decision = decide(settings, of(2), is_thread_safe=False, item_s=1e-5)
+
+    assert (decision.workers, decision.slots, decision.threads) == (3, 2, 4)
+    assert "warning: the settings ask for more than there are" in decision.why
+
+
+def test_threads_fill_the_cores_that_settled_calls_leave() -> None:
+    assert threads_of(AUTO, 8) == 1
+    assert threads_of(ModelSettings(workers=2, slots=1), 8) == 4
+    assert threads_of(ModelSettings(workers=1, slots=1), 8) == 8
+    assert threads_of(ModelSettings(workers=16, slots=1), 8) == 1
+    assert threads_of(ModelSettings(threads=3), 8) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_quota", "expected"),
+    [
+        (ModelSettings(workers=1, slots=1, threads=4), False, True),
+        (ModelSettings(workers=1, slots=1, threads=4), True, False),
+        (ModelSettings(workers=1, slots=1, threads=1), False, False),
+        (ModelSettings(workers=1, slots=1, threads=8), False, False),
+        (ModelSettings(workers=2, slots=1, threads=2), False, False),
+        (ModelSettings(workers=1, slots=2, threads=2), False, False),
+        (AUTO, False, False),
+    ],
+)
+def test_only_a_lone_call_with_cores_to_spare_may_spin(
+    settings: ModelSettings, has_quota: bool, expected: bool
+) -> None:
+    cores = Cores(8, "8 cores", has_quota=has_quota)
+
+    assert may_spin(settings, cores) is expected
+    assert decide(settings, cores, is_thread_safe=True).may_spin is expected
+
+
+few = st.none() | st.integers(1, 8)
+
+
+@given(
+    st.builds(ModelSettings, workers=few, slots=few, threads=few),
+    st.integers(1, 64),
+    st.booleans(),
+    st.none() | st.floats(0, 1),
+)
+def test_what_is_not_set_never_exceeds_the_cores(
+    settings: ModelSettings, cores: int, is_thread_safe: bool, item_s: float | None
+) -> None:
+    workers, slots, threads = settings.workers, settings.slots, settings.threads
+
+    decision = decide(settings, of(cores), is_thread_safe=is_thread_safe, item_s=item_s)
+
+    assert decision.workers == (workers or decision.workers)
+    assert decision.slots == (slots or decision.slots)
+    assert decision.threads == (threads or decision.threads) == threads_of(settings, cores)
+    total = decision.workers * decision.slots * decision.threads
+    asked = (workers or 1) * (slots or 1) * (threads or 1)
+    assert total <= max(cores, asked)
+    assert ("warning" in decision.why) == (total > cores)
+
+
+def test_every_pool_is_told_the_same_size() -> None:
+    told = environment(3)
+
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        assert told[name] == "3"
+    assert told["ORT_INTRA_OP_NUM_THREADS"] == "3"
+    assert told["TOKENIZERS_PARALLELISM"] == "false"
+    assert all(isinstance(v, str) for v in itertools.chain.from_iterable(told.items()))
+
+
+@pytest.mark.parametrize(
+    ("costs", "chosen"),
+    [
+        ({}, 1),
+        ({1: 0.010}, 1),
+        ({1: 0.010, 2: 0.020, 4: 0.041}, 1),
+        ({1: 0.010, 2: 0.011, 4: 0.012, 8: 0.024}, 4),
+        ({1: 0.010, 2: 0.0191, 4: 0.0379}, 4),
+        ({1: 0.010, 2: 0.025, 4: 0.020}, 4),
+        ({8: 0.012, 1: 0.010, 2: 0.011}, 8),
+    ],
+)
+def test_the_largest_batch_that_measurably_gains_is_chosen(
+    costs: dict[int, float], chosen: int
+) -> None:
+    assert choose_batch(costs) == chosen
