@@ -13,6 +13,7 @@ _HOME = Path(__file__).parent / "src" / "headway"
 _DEVELOPMENT = {
     "test": [
         "hypothesis>=6.100",
+        "prometheus-client>=0.20",
         "pytest>=8.3",
         "pytest-randomly>=3.16",
         "pytest-timeout>=2.3",

@@ -1,6 +1,6 @@
 """Where the benchmark keeps what it makes: one folder with models and virtual environments.
 
-`HEADWAY_BENCH_CACHE` names another folder. An environment is made on first use and again when its
+`BENCH_CACHE` names another folder. An environment is made on first use and again when its
 requirements change; nothing is installed into the environment that runs this.
 """
 
@@ -24,7 +24,7 @@ RUNNER = (ONNXRUNTIME, "numpy==2.4.6", "onnx==1.23.2", "scikit-learn==1.9.1", "r
 
 def cache(*parts: str) -> Path:
     """A path in the cache folder, whose parents exist."""
-    top = os.environ.get("HEADWAY_BENCH_CACHE") or Path.home() / ".cache" / "headway-bench"
+    top = os.environ.get("BENCH_CACHE") or Path.home() / ".cache" / "headway-bench"
     path = Path(top).joinpath(*parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

@@ -14,6 +14,9 @@ from rich.table import Table
 
 from bench.scenarios import Scenario
 
+REASON_CHARS = 600
+"""Of why a run is void; the file has all of it."""
+
 LABELS = {
     "rate": "per s",
     "per_cpu_s": "per CPU-s",
@@ -123,7 +126,7 @@ def show(console: Console, results: Results, scenario: Scenario) -> None:
     console.print(table)
     for name in who:
         for reason in dict.fromkeys(results.voids(scenario.name, name)):
-            console.print(f"  void: {name}: {reason}", style="red", markup=False)
+            console.print(f"  void: {name}: {reason[:REASON_CHARS]}", style="red", markup=False)
 
 
 def machine() -> dict[str, Any]:

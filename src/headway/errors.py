@@ -36,13 +36,13 @@ A class's docstring is its default message, filled from its fields: what happene
 """
 
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any
 
 
 class HeadwayError(Exception):
     """Something went wrong."""
 
-    code: ClassVar[str] = "internal"
+    code: str = "internal"
 
     def __init__(self, message: str = "", **fields: Any) -> None:
         self.fields = fields

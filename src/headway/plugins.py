@@ -46,9 +46,11 @@ def literal(kind: str, name: str, constant: str, default: Any = ()) -> Any:
     """Read a module-level literal (`REQUIRES`, `SUFFIXES`, ...) of a built-in plugin without importing it."""
     tree = ast.parse((_HOME / kind / f"{name}.py").read_text(encoding="utf-8"))
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        if any(isinstance(t, ast.Name) and t.id == constant for t in targets) and node.value:  # type: ignore[union-attr]
-            return ast.literal_eval(node.value)  # type: ignore[union-attr]
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if any(isinstance(t, ast.Name) and t.id == constant for t in targets):
+            return ast.literal_eval(node.value)
     return default
 
 

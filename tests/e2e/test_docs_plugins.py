@@ -134,11 +134,11 @@ def test_a_runtime_is_one_new_file(package: Path, tmp_path: Path) -> None:
     target.write_text(model, encoding="utf-8")
     with served(package, target) as url:
         ask = f"{url}/models/score/predict"
-        assert post(ask, question.encode(), "application/json") == (200, {"scores": [11.0, -1.5]})
+        assert post(ask, question.encode(), "application/json") == (200, [11.0, -1.5])
         many = json.dumps([{"features": [float(i), 1.0]} for i in range(5)]).encode()
         status, answer = post(ask, many, "application/json")
         assert status == 200
-        assert [row["scores"][0] for row in answer] == [2.0, 3.0, 4.0, 5.0, 6.0]
+        assert [row[0] for row in answer] == [2.0, 3.0, 4.0, 5.0, 6.0]
         status, told = post(ask, b'{"features": [1]}', "application/json")
         assert (status, told["code"]) == (400, "bad_input")
 

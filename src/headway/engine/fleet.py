@@ -5,8 +5,9 @@
         └──────── died ─────┴──────────────────┴────────┴──▶ gone, replaced after a back-off
     READY ──replaced, or one too many──▶ LEAVING ──parted──▶ gone
 
-A replacement joins before the one that it replaces is told to leave. Five fast deaths in a row, or a first load
-that fails in words, and the fleet has failed: it starts nobody until it is replaced.
+A replacement joins before the one that it replaces is told to leave. Five deaths in a row before anyone was ready,
+or a load that fails in words, and the fleet has failed: it starts nobody until it is replaced. A worker that dies
+later, of a query of death say, is replaced at once.
 """
 
 from collections.abc import Iterator
@@ -15,9 +16,7 @@ from enum import Enum
 
 SILENT_S = 1.0
 """A worker that has not answered a ping for this long gets no more work."""
-FAST_DEATH_S = 10.0
-"""A death sooner than this after the start counts towards a crash loop."""
-MAX_FAST_DEATHS = 5
+MAX_EARLY_DEATHS = 5
 BACK_OFF_S = 0.1
 MAX_BACK_OFF_S = 30.0
 
@@ -70,7 +69,7 @@ class Fleet:
     hang_kill_s: float
     members: dict[int, Member] = field(default_factory=dict)
     generation: int = 0
-    fast_deaths: int = 0
+    early_deaths: int = 0
     restarts: int = 0
     failure: str = ""
     """Why nobody is started any more; "" while all is well."""
@@ -100,6 +99,7 @@ class Fleet:
             return []
         member.phase, member.heard_at = Phase.READY, now
         self.failure = ""
+        self.early_deaths = 0
         return self._retire_old()
 
     def heard(self, id: int, now: float) -> Orders:
@@ -124,13 +124,13 @@ class Fleet:
         if member is None or member.phase is Phase.LEAVING:
             return self.start(now)
         self.restarts += 1
-        is_fast = now - member.started_at < FAST_DEATH_S
-        self.fast_deaths = self.fast_deaths + 1 if is_fast else 0
-        if self.fast_deaths >= MAX_FAST_DEATHS:
-            self.failure = f"{self.fast_deaths} workers in a row died soon after their start: {reason}"
+        is_early = member.phase in (Phase.STARTING, Phase.JOINING)
+        self.early_deaths = self.early_deaths + 1 if is_early else 0
+        if self.early_deaths >= MAX_EARLY_DEATHS:
+            self.failure = f"{self.early_deaths} workers in a row died before they were ready: {reason}"
             return []
-        if self.fast_deaths > 1:
-            back_off = BACK_OFF_S * 2 ** (self.fast_deaths - 2)
+        if self.early_deaths > 1:
+            back_off = BACK_OFF_S * 2 ** (self.early_deaths - 2)
             self._start_at = now + min(back_off, MAX_BACK_OFF_S)
         return self.start(now)
 
@@ -158,7 +158,7 @@ class Fleet:
             del self.members[id]
         self._newest += 1
         self.generation = self._newest
-        self.failure, self.fast_deaths, self._start_at = "", 0, now
+        self.failure, self.early_deaths, self._start_at = "", 0, now
         return orders + self.start(now)
 
     def resize(self, size: int, now: float) -> Orders:

@@ -1,32 +1,27 @@
 """What a gateway does with a request between its protocol and a worker: admit, queue, send, match, answer.
 
 It reads no body and imports no user code. Answers are matched to requests by id; who waits for an answer is told
-exactly once (`life`). Each model has a pool: its queue (`batcher`) and the slots that serve it.
+exactly once (`life`). Each model has a pool: its queue (`batcher`) and the slots that serve it (`link`).
 """
 
 import asyncio
-import logging
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from headway import errors, plugins
-from headway.config import ModelSettings
 from headway.engine import frames
-from headway.engine.batcher import Batcher, Limits
 from headway.engine.channel import Channel
 from headway.engine.deadlines import Deadlines
-from headway.engine.frames import Answer, Entry, Framer, Replies
+from headway.engine.frames import Answer, Replies
 from headway.engine.life import Act, Event, Flight, State
-from headway.engine.messages import Cancel, Join, Joined, Loaded, Parted
+from headway.engine.link import Peer, SlotLink
+from headway.engine.messages import Cancel, Join, Joined, Parted
+from headway.engine.pool import Pool, Question
 from headway.errors import HeadwayError
-from headway.model.call import Description
 from headway.observe.metrics import OUTCOMES, Tally, outcome_of
 from headway.protocols import Ask, Codec, Reply
-
-log = logging.getLogger(__name__)
 
 PROBE_S = 0.5
 """A slot that is idle must answer a probe within this to count as alive."""
@@ -67,207 +62,6 @@ Caller = tuple[Exchange, int, str]
 """The exchange, the request's serial number on it, and its request id."""
 
 
-class SlotLink(asyncio.Protocol):
-    """A gateway's end of the data socket to one slot."""
-
-    def __init__(self, gateway: "Gateway", pool: "Pool", worker: "Peer") -> None:
-        self._gateway = gateway
-        self._framer = Framer()
-        self._transport: asyncio.Transport | None = None
-        self.pool = pool
-        self.worker = worker
-        self.flights: dict[int, Flight] = {}
-        self.has_credit = False
-        self.has_asked = False
-        self.probe: asyncio.Future[bool] | None = None
-        self.heard_at = time.monotonic()
-        self.busy_until = 0.0
-
-    def connection_made(self, transport: Any) -> None:
-        """The link is up."""
-        self._transport = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The worker is gone, or has left."""
-        self._transport = None
-        self._gateway.link_lost(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Answers, or a credit."""
-        self.heard_at = time.monotonic()
-        for frame in self._framer.feed(data):
-            message, buffers = frames.decode(frame)
-            if isinstance(message, Replies):
-                self._gateway.answered(self, message, buffers)
-                if message.is_credit:
-                    self._credited()
-                elif message.is_last:
-                    self.pool.demand()
-            elif isinstance(message, frames.Credit):
-                self.has_asked = False
-                self._credited()
-            elif isinstance(message, frames.Recall) and self.has_credit:
-                self.pool.free.remove(self)
-                self.has_credit = False
-                self.send(frames.Return())
-                self.pool.demand()
-
-    def send(self, message: frames.Message, buffers: Sequence[bytes] = ()) -> None:
-        """Send a frame; if the worker is gone, `connection_lost` says so soon."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frames.encode(message, buffers))
-
-    def take_probe(self) -> asyncio.Future[bool]:
-        """Ask the idle slot for a round trip; the future ends when it has answered, or the link is gone."""
-        if self.probe is None:
-            self.probe = self._gateway.loop.create_future()
-            self.pool.free.remove(self)
-            self.has_credit = False
-            self.send(frames.Grab([]))
-        return self.probe
-
-    def close(self) -> None:
-        """Hang up."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def _credited(self) -> None:
-        self.has_credit = True
-        if self.probe is not None:
-            self.probe.set_result(True)
-            self.probe = None
-        self.pool.credited(self)
-
-
-class Peer:
-    """One worker, as a gateway sees it: its slots and its control socket."""
-
-    def __init__(self, id: int, channel: Channel, loaded: Loaded) -> None:
-        self.id = id
-        self.channel = channel
-        self.loaded = loaded
-        self.links: list[SlotLink] = []
-        self.is_suspended = False
-        self.is_leaving = False
-
-    def is_idle(self) -> bool:
-        """Nothing of ours is in it."""
-        return not any(link.flights for link in self.links)
-
-
-class Pool:
-    """One model: its queue and the slots that serve it."""
-
-    def __init__(self, gateway: "Gateway", name: str, tally: Tally) -> None:
-        self._gateway = gateway
-        self.name = name
-        self.tally = tally
-        self.settings = ModelSettings()
-        self.batcher = Batcher(Limits())
-        self.links: list[SlotLink] = []
-        self.free: list[SlotLink] = []
-        self.description: Description | None = None
-        self.trouble = "no worker has loaded it yet"
-        self.in_flight = 0
-        self._is_woken = False
-        self._hold_timer: asyncio.TimerHandle | None = None
-
-    def configure(self, settings: ModelSettings, loaded: Loaded, gateways: int) -> None:
-        """Take on what a loaded worker says of the model; bounds are shared out among the gateways."""
-        self.settings = settings
-        self.description = loaded.description
-        self.batcher.limits = Limits(
-            max(1, settings.max_queue // gateways),
-            max(1, settings.max_queue_bytes // gateways),
-            loaded.max_batch,
-            settings.max_batch_bytes,
-            settings.hold_s,
-        )
-
-    def credited(self, link: SlotLink) -> None:
-        """A slot is free for us."""
-        if link.worker.is_leaving:
-            self._gateway.part_if_idle(link.worker)
-            return
-        self.free.append(link)
-        self.wake()
-
-    def wake(self) -> None:
-        """Send what waits, once all that this turn of the loop has read is queued."""
-        if not self._is_woken and self.batcher.queued:
-            self._is_woken = True
-            self._gateway.loop.call_soon(self._dispatch)
-
-    def demand(self) -> None:
-        """Ask the slots whose credit is lent elsewhere, if something waits and none is free."""
-        if self.batcher.queued and not self.free:
-            for link in self.links:
-                if not (link.has_credit or link.has_asked or link.flights or link.worker.is_leaving):
-                    link.has_asked = True
-                    link.send(frames.Want())
-
-    def _dispatch(self) -> None:
-        self._is_woken = False
-        self._hold_timer = None
-        while self.free and self.batcher.queued:
-            link = next((free for free in self.free if not free.worker.is_suspended), None)
-            if link is None:
-                return
-            now = time.monotonic()
-            grab = self.batcher.take(len(self.links), now)
-            if not grab:
-                self._hold(now)
-                return
-            self.free.remove(link)
-            link.has_credit = False
-            self._send(link, grab, now)
-        self.demand()
-
-    def gauge(self) -> None:
-        """Write what waits and what is under way where everybody can read it."""
-        self.tally.queue_depth = self.batcher.queued
-        self.tally.queue_bytes = self.batcher.queued_bytes
-        self.tally.in_flight = self.in_flight
-
-    def _hold(self, now: float) -> None:
-        if self._hold_timer is None and self.batcher.queued:
-            wait_s = max(0.0, self.batcher.hold_until(now) - now)
-            self._hold_timer = self._gateway.loop.call_later(wait_s, self._dispatch)
-
-    def _send(self, link: SlotLink, grab: list[Flight], now: float) -> None:
-        entries = []
-        for flight in grab:
-            flight.step(Event.DISPATCH)
-            flight.sent_at = now
-            flight.slot = link
-            flight.attempts += 1
-            link.flights[flight.id] = flight
-            ask: Question = flight.ask
-            entries.append(
-                Entry(
-                    flight.id, ask.codec, ask.op, flight.size, flight.deadline - now,
-                    flight.request_id, ask.headers, ask.query, flight.is_alone,
-                )
-            )
-        link.busy_until = max(f.deadline for f in grab)
-        link.send(frames.Grab(entries), [f.body for f in grab])
-        self.tally.grabbed(len(grab))
-        self.gauge()
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a request's head asks, as the server hands it over; requests with equal heads share one."""
-
-    codec: str
-    op: str
-    headers: dict[str, str] | None = None
-    """Only those that the codec or the predictor declares."""
-    query: str = ""
-    priority: int = 1
-    timeout_s: float | None = None
-
-
 class Gateway:
     """The requests under way in this process, the pools that they wait in, and the workers that answer them."""
 
@@ -279,7 +73,7 @@ class Gateway:
         gateways: int = 1,
     ) -> None:
         self.loop = loop
-        self.pools = {name: Pool(self, name, tally) for name, tally in tallies.items()}
+        self.pools = {name: Pool(loop, name, tally, self.part_if_idle) for name, tally in tallies.items()}
         self.late = 0
         """Answers that came when nobody waited any more."""
         self._tell = tell
@@ -318,7 +112,7 @@ class Gateway:
         flight.priority = question.priority
         error = self._refusal(pool, flight)
         if error is not None:
-            pool.tally.answered(outcome_of(error), 0.0, 0.0)
+            pool.tally.answered(outcome_of(error), 0.0)
             self._tell_error(flight, error)
             return 0
         self._flights[id] = flight
@@ -348,12 +142,12 @@ class Gateway:
         """A protocol by its name."""
         codec = self._codecs.get(name)
         if codec is None:
-            codec = self._codecs[name] = plugins.load("protocols", name)  # type: ignore[assignment]
+            codec = self._codecs[name] = plugins.load("protocols", name)
         return codec
 
     def _refusal(self, pool: Pool, flight: Flight) -> HeadwayError | None:
-        if not pool.links:
-            return errors.NotReady(model=pool.name, reason=pool.trouble or "no worker is ready")
+        if pool.trouble:
+            return errors.NotReady(model=pool.name, reason=pool.trouble)
         if flight.timeout_s <= 0:
             return errors.DeadlineError(timeout_s=flight.timeout_s)
         full = pool.batcher.offer(flight)
@@ -505,7 +299,7 @@ class Gateway:
 
     def part_if_idle(self, peer: Peer) -> None:
         """Hang up on a leaving worker that has nothing of ours any more."""
-        if peer.is_leaving and peer.is_idle() and self._peers.pop(peer.id, None):
+        if peer.is_leaving and peer.is_idle() and self._peers.pop(peer.id, None) is not None:
             for link in peer.links:
                 link.close()
             peer.channel.close()
@@ -523,8 +317,6 @@ class Gateway:
             link.probe = None
         if link.worker.is_leaving:
             self.part_if_idle(link.worker)
-        if not pool.links:
-            pool.trouble = "its workers have died and are being restarted"
         for flight in reversed(list(link.flights.values())):
             self._lose(flight)
         link.flights.clear()

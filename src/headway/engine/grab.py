@@ -398,7 +398,7 @@ class Run:
     def _async_items(self, output: AsyncIterator[Any]) -> Iterator[Any]:
         try:
             while True:
-                value = self._await_all([anext(output, _END)])[0]  # type: ignore[list-item]
+                value = self._await_all([anext(output, _END)])[0]
                 if _raised(value) is _END:
                     return
                 yield value

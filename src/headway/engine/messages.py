@@ -78,7 +78,6 @@ class Listen(Say, tag="listen"):
     settings: ServerSettings
     names: Sequence[str]
     """The models, in the order of the board's places."""
-    required: Sequence[str]
     board_fd: int
     """The counters' shared memory; inherited, like the listening sockets."""
     listener_fds: Sequence[int]

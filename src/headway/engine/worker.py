@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import cast
 
 from headway import plugins
 from headway.engine import frames, threads
@@ -329,7 +330,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(argv[0])))
-    logs.set_up(argv[1], argv[2], process=argv[3])
+    logs.set_up(cast("logs.Format", argv[1]), argv[2], process=argv[3])
     logs.redirect_stdout()
     messages: list[tuple[Message, list[int]]] | None = []
     while messages == []:

@@ -42,7 +42,7 @@ class ArrayField:
         self.has_batch = has_batch
         self._description = description
         self._is_text = dtype == "bytes"
-        self._np = np.dtype(object if self._is_text else dtype).newbyteorder("<")
+        self._np = np.dtype(object if self._is_text else dtype)
         self._free = tuple(axis for axis, length in enumerate(shape) if length < 0)
         self._size = math.prod(shape)
         self.json_type = self._json_type()
@@ -200,7 +200,7 @@ class ArrayField:
         if block.dtype != self.dtype:
             raise BadInput(where="datatype", expected=self.dtype, found=block.dtype)
         tail = block.shape[1:]
-        if len(tail) != len(self.shape) or not _fits(self.shape, tail):
+        if tail != self.shape and (len(tail) != len(self.shape) or not _fits(self.shape, tail)):
             wanted = _show((-1, *self.shape))
             raise BadInput(where="shape", expected=wanted, found=_show(block.shape))
         count = math.prod(block.shape)

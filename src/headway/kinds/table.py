@@ -32,6 +32,8 @@ MARKS: Sequence[str] = ("Rows",)
 REQUIRES: Sequence[str] = ("pandas>=2",)
 
 _DTYPES: Mapping[type, str] = {bool: "bool", int: "int64", float: "float64"}
+_LACKING: Mapping[type, str] = {int: "float64", float: "float64"}
+"""Of columns that may lack values, which are NaN then."""
 
 
 class TableField:
@@ -51,7 +53,7 @@ class TableField:
         self.row_type = strict_row(row, hints)
         self.json_type: Any = self.row_type
         self._value = ValueField(row)
-        self._dtypes = {n: _DTYPES[bare(h)] for n, h in hints.items() if bare(h) in _DTYPES}
+        self._dtypes = {n: _dtype(h) for n, h in hints.items()}
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of one row."""
@@ -72,8 +74,12 @@ class TableField:
     def gather(self, columns: Sequence[Any]) -> pd.DataFrame:
         """One DataFrame of the rows of several calls."""
         rows = [row for column in columns for row in column]
-        data = {n: [msgspec.to_builtins(getattr(r, n)) for r in rows] for n in self.parts}
-        return pd.DataFrame(data, columns=list(self.parts)).astype(self._dtypes)
+        return pd.DataFrame(
+            {
+                n: pd.Series([msgspec.to_builtins(getattr(r, n)) for r in rows], dtype=dtype)
+                for n, dtype in self._dtypes.items()
+            }
+        )
 
     def from_block(self, block: Block) -> list[Any]:
         """Rows from a tensor of JSON."""
@@ -104,6 +110,12 @@ class TableField:
     def to_json(self, column: Any) -> list[Any]:
         """Objects, one a row."""
         return list(column)
+
+
+def _dtype(hint: Any) -> Any:
+    """The dtype of a column: of its type alone, never of the rows that happen to meet."""
+    inner, may_lack = without_none(hint)
+    return (_LACKING if may_lack else _DTYPES).get(bare(inner), "object")
 
 
 def strict_row(row: type, hints: Mapping[str, Any]) -> type:

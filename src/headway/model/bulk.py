@@ -45,22 +45,24 @@ class BulkReader:
             rows = [self._item(item) for item in items]
         except (ValueError, TypeError, RuntimeError, UnicodeDecodeError):
             return None
-        seen = sum(f.brackets for row in rows if row for f in row.values())
+        seen = sum(f.brackets for row in rows for f in row.values())
         is_single = isinstance(document, simdjson.Object)
         if not rows or seen + (not is_single) != _count(body, b"["):
             return None
         columns = {}
         for name, field in self._fields.items():
-            column = _column(field, [row[name] for row in rows if row])
-            if column is None or column.shape[0] != len(rows):
+            column = _column(field, [row[name] for row in rows])
+            if column is None:
                 return None
             columns[name] = column
         return Call(len(rows), columns, is_single=is_single)
 
-    def _item(self, item: Any) -> dict[str, _Found] | None:
+    def _item(self, item: Any) -> dict[str, _Found]:
+        if not isinstance(item, simdjson.Object):
+            raise TypeError("no object")
         names = list(item.keys())
         if len(names) != len(self._fields) or set(names) != set(self._fields):
-            return None
+            raise ValueError("another name, or one twice")
         return {n: _array(item[n], self._types[n], len(f.shape)) for n, f in self._fields.items()}
 
 

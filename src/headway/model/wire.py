@@ -50,6 +50,7 @@ class Wire:
         self._keyed = [p for p in self._batched if any(n < 0 for n in p.field.shape)]
         self._has_keys = signature.is_batched and bool(self._keyed or self._shared)
         self._inputs = _inputs(signature)
+        self._plain_inputs = _plain_inputs(signature)
         one: Any = item.item_type(signature)
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(one | list[one]).decode
         self._getters = item.getters(signature)
@@ -111,6 +112,8 @@ class Wire:
         Raises:
             BadInput: one is unknown, missing, or of the wrong dtype or shape.
         """
+        if self._plain_inputs and blocks.keys() == self._plain_inputs.keys():
+            return self._read_plain(blocks)
         for name in blocks:
             if name not in self._inputs:
                 known = ", ".join(self._inputs)
@@ -126,9 +129,24 @@ class Wire:
                 raise BadInput(f"input {name!r} is missing")
         return Call(rows, {p.name: _column(p, read[p.name], rows) for p in self._parameters})
 
+    def _read_plain(self, blocks: Mapping[str, Block]) -> Call:
+        """Every input is there, and each is one tensor with a row for each row."""
+        rows = self._rows_of(blocks)
+        columns = {}
+        for name, field in self._plain_inputs.items():
+            try:
+                columns[name] = field.from_block(blocks[name])
+            except BadInput as e:
+                raise BadInput(f"input {name!r}: {e.message}", **e.fields) from e.__cause__
+        return Call(rows, columns)
+
     def _rows_of(self, blocks: Mapping[str, Block]) -> int:
         if not self.signature.has_rows:
             return 1
+        if len(blocks) == 1:
+            (only,) = blocks.values()
+            if only.shape:
+                return only.shape[0]
         counts = {}
         for name, block in blocks.items():
             if not block.shape:
@@ -286,6 +304,15 @@ def _inputs(signature: Signature) -> dict[str, Input]:
             )
             found[name] = (_with_rows(spec, signature.has_rows), p, (part, field))
     return found
+
+
+def _plain_inputs(signature: Signature) -> dict[str, Field]:
+    """The fields of the inputs where each is one tensor with the rows in front; else none."""
+    is_plain = signature.has_rows and all(
+        p.is_batched is signature.is_batched and not hasattr(p.field, "parts")
+        for p in signature.parameters
+    )
+    return {p.name: p.field for p in signature.parameters} if is_plain else {}
 
 
 def _with_rows(spec: TensorSpec, has_rows: bool) -> TensorSpec:

@@ -1,0 +1,1 @@
+"""Which version answers: plans and decisions, pure; nothing here listens, starts or waits."""

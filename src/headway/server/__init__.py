@@ -1,0 +1,1 @@
+"""The service over HTTP: sockets, parsing, routes, the page. Models run elsewhere (`engine`)."""

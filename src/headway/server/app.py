@@ -19,7 +19,8 @@ import headway
 from headway import errors, plugins
 from headway.config import ServerSettings
 from headway.engine.batcher import PRIORITIES
-from headway.engine.gateway import Gateway, Pool, Question
+from headway.engine.gateway import Gateway
+from headway.engine.pool import Pool, Question
 from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.exposition import exposition
@@ -41,7 +42,7 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _OWN = Route("GET", "", "own", is_local=True)
 _PROBE = Route("GET", "/health/ready", "ready", is_local=True, needs_probe=True)
 _OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
-"""Answered without a key, for probes; they tell nothing but a state."""
+"""Answered without a key, for probes, as the page's files are; they tell no secret."""
 
 
 @dataclass(slots=True)
@@ -60,7 +61,6 @@ class Plan:
 class State:
     """What the supervisor says of this server."""
 
-    required: Sequence[str]
     started_s: float
     was_ready: bool = False
     is_draining: bool = False
@@ -132,12 +132,10 @@ class App:
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         """Render the refusal of what never became a request."""
         request_id = self._new_id()
-        code = {413: "too_large", 408: "too_slow", 503: "busy"}.get(error.status, "bad_request")
-        outcome = 2 if error.status == 503 else 1
-        self._unrouted.answered(outcome, 0.0)
+        self._unrouted.answered(outcome_of(errors.BusyError() if error.status == 503 else errors.CallerError()), 0.0)
         dialect = self._routes.dialect(head.path if head else "/", _DEFAULT)
-        told = HeadwayError(error.message)
-        told.code = code  # type: ignore[misc]  # an error of the framing has no class of its own
+        told = errors.CallerError(error.message)
+        told.code = error.code
         reply = self._codecs[dialect].render(Ask("", "", "", b"", {}, "", request_id), told)
         return Reply(error.status, reply.body, reply.content_type), request_id
 
@@ -192,7 +190,7 @@ class App:
     def _is_allowed(
         self, head: Head, plan: Plan, exchange: Exchange, serial: int, request_id: str
     ) -> bool:
-        if self._keys is None or head.path in _OPEN_PATHS:
+        if self._keys is None or head.path in _OPEN_PATHS or head.path in self._page:
             return True
         try:
             self._keys.check(head.headers, head.query)

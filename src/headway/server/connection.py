@@ -14,6 +14,7 @@ import time
 from email.utils import formatdate
 
 from headway.config import ServerSettings
+from headway.observe.metrics import GatewayTally
 from headway.protocols import Reply
 from headway.server.answer import CONTINUE, LAST_CHUNK, Answers, chunk
 from headway.server.exchange import App, Exchange
@@ -306,10 +307,18 @@ class Listener:
         app: what answers the requests.
         settings: limits and deadlines; `max_connections` is this gateway's own share.
         loop: the loop that it runs on.
+        tally: counts its connections, if anybody wants to know.
     """
 
-    def __init__(self, app: App, settings: ServerSettings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        app: App,
+        settings: ServerSettings,
+        loop: asyncio.AbstractEventLoop,
+        tally: GatewayTally | None = None,
+    ) -> None:
         self.app = app
+        self._tally = tally
         self.settings = settings
         self.now = loop.time
         self.idle_deadline = loop.time() + settings.idle_timeout_s
@@ -384,7 +393,11 @@ class Listener:
         limit = self.settings.max_connections
         if len(self._connections) < limit:
             self._connections.add(connection)
+            if self._tally is not None:
+                self._tally.opened()
             return True
+        if self._tally is not None:
+            self._tally.refused()
         if len(self._refused) < limit:
             self._refused.add(connection)
         else:
@@ -393,6 +406,8 @@ class Listener:
 
     def forget(self, connection: Connection) -> None:
         """Count a connection out."""
+        if self._tally is not None and connection in self._connections:
+            self._tally.closed()
         self._connections.discard(connection)
         self._refused.discard(connection)
 

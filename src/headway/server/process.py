@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine
+from typing import cast
 
 import uvloop
 
@@ -55,10 +56,10 @@ class Process:
         self._board = Board.attach(listen.board_fd, listen.gateways, len(listen.names))
         tallies = {n: self._board.tally(listen.gateway, i) for i, n in enumerate(listen.names)}
         self._gateway = Gateway(loop, tallies, channel.send, listen.gateways)
-        self._state = State(listen.required, listen.started_s, listen.was_ready)
+        self._state = State(listen.started_s, listen.was_ready)
         settings = _share(listen.settings, listen.gateways)
         app = App(self._gateway, settings, self._board, listen.gateway, self._state)
-        self._listener = Listener(app, settings, loop)
+        self._listener = Listener(app, settings, loop, self._board.connections(listen.gateway))
         self._stopped = loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -142,7 +143,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(argv[0])))
-    logs.set_up(argv[1], argv[2], process=argv[3])  # type: ignore[arg-type]
+    logs.set_up(cast("logs.Format", argv[1]), argv[2], process=argv[3])
     logs.redirect_stdout()
     messages: list[tuple[Message, list[int]]] | None = []
     while messages == []:

@@ -52,7 +52,7 @@ def perform(wire: Wire) -> Perform:
     """Ask the model through a codec, as the engine does for a grab of one request."""
 
     def ask_it(module: ModuleType, ask: Ask) -> Reply:
-        codec: Codec = module  # type: ignore[assignment]
+        codec: Codec = module
         call = codec.decode(ask, wire)
         return codec.encode(ask, call, answer_of(call), wire)
 

@@ -17,7 +17,7 @@ from headway.model.call import Call, Result
 from headway.protocols import Ask, Facts, Stats, headers_of, status_of
 
 SECRET = 'File "/srv/secret/model.py", line 7: KeyError: password'
-CODEC_PARTS = "decode encode chunk chunk_error stream_type answer render".split()
+CODEC_PARTS = ("decode", "encode", "chunk", "chunk_error", "stream_type", "answer", "render")
 
 
 def every_error() -> list[type[HeadwayError]]:
@@ -61,7 +61,9 @@ def test_importing_a_protocol_imports_neither_numpy_nor_protobuf(codec_name: str
     assert ran.stdout.strip() == "[]"
 
 
-def test_golden_request_gets_its_golden_answer(golden: Any, codec: ModuleType, perform: Any) -> None:
+def test_golden_request_gets_its_golden_answer(
+    golden: Any, codec: ModuleType, perform: Any
+) -> None:
     try:
         reply = perform(codec, golden.ask)
     except HeadwayError as e:
@@ -123,7 +125,9 @@ def test_mutated_bytes_are_read_or_refused(
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(body)))
         stop = data.draw(st.integers(at, min(len(body), at + 3)))
-        chosen = st.sampled_from([b"[", b"]", b"{", b'"', b",", b"-", b"1e999", b"null", b"\\ud800"])
+        chosen = st.sampled_from(
+            [b"[", b"]", b"{", b'"', b",", b"-", b"1e999", b"null", b"\\ud800"]
+        )
         body[at:stop] = data.draw(st.one_of(st.binary(max_size=4), chosen))
     assert is_survived(codec, with_body(golden.ask, bytes(body)), wire)
 
@@ -148,6 +152,7 @@ def test_an_error_that_is_not_the_callers_tells_no_path_and_no_trace(
     codec: ModuleType, kind: type[HeadwayError]
 ) -> None:
     ours = (errors.DeadlineError, errors.BadOutput, errors.ModelCrashed, errors.WorkerLost)
+    error: HeadwayError
     if issubclass(kind, ours):
         error = kind()
         error.__cause__ = RuntimeError(SECRET)

@@ -60,7 +60,8 @@ def test_bare_text_feeds_the_only_input() -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["", "application/json", "Application/JSON; charset=utf-8", "application/a+json"]
+    "content_type",
+    ["", "application/json", "Application/JSON; charset=utf-8", "application/a+json"],
 )
 def test_json_is_known_under_all_its_names(content_type: str) -> None:
     wire = Wire(read_signature(echo))
@@ -90,7 +91,9 @@ def test_the_list_of_models_is_understood_by_clients_of_other_dialects(wire: Any
     facts = Facts({"shout": {"1": wire.description}}, {"shout": True}, True, {}, "0.1.0")
     said = json.loads(native.answer(Ask("list", "", "", b"", {}), facts).body)
     assert said["models"][0].items() >= {
-        ("name", "shout"), ("modelName", "shout"), ("modelUrl", "/models/shout"),
+        ("name", "shout"),
+        ("modelName", "shout"),
+        ("modelUrl", "/models/shout"),
     }
 
 

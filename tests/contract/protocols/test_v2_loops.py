@@ -1,4 +1,4 @@
-"""Random tensors over V2: what is written can be read, and means the same, in JSON and in binary."""
+"""Random tensors over V2: what is written can be read and means the same, in JSON and binary."""
 
 import json
 import math
@@ -69,6 +69,10 @@ def tensors(dtypes: Sequence[str], *, finite: bool) -> st.SearchStrategy[Any]:
     return st.sampled_from(dtypes).flatmap(arrays)
 
 
+def buffer_of(array: Any) -> Any:
+    return memoryview(np.ascontiguousarray(array).reshape(-1))  # type: ignore[arg-type]
+
+
 def as_input(name: str, array: Any, **members: Any) -> dict[str, Any]:
     datatype = DATATYPES[array.dtype.name]
     return {"name": name, "shape": list(array.shape), "datatype": datatype, **members}
@@ -103,7 +107,8 @@ def test_large_json_is_read_exactly_into_a_buffer(dtype: str, is_nested: bool) -
 
 @pytest.mark.parametrize("count", [10, 5000])
 @pytest.mark.parametrize(
-    "bad", [b"1.5", b'"1"', b"true", b"null", b"[1]", b"1e999", b"9223372036854775808", b"NaN", b"{}"]
+    "bad",
+    [b"1.5", b'"1"', b"true", b"null", b"[1]", b"1e999", b"9223372036854775808", b"NaN", b"{}"],
 )
 def test_one_wrong_element_among_few_or_many_is_refused(count: int, bad: bytes) -> None:
     row = b",".join([b"12345"] * (count - 1) + [bad])
@@ -168,18 +173,15 @@ def test_what_is_encoded_can_be_decoded_again(arrays: list[Any], data: st.DataOb
     named = {f"t{i}": a for i, a in enumerate(arrays)}
     binary = {n: data.draw(st.booleans()) or not is_exact_in_json(a) for n, a in named.items()}
     wire: Any = Mirror(specs_of({n: a for n, a in named.items() if a.ndim}))
-    wire.blocks = {
-        n: Block(a.dtype.name, a.shape, memoryview(np.ascontiguousarray(a).reshape(-1)))
-        for n, a in named.items()
-    }
+    wire.blocks = {n: Block(a.dtype.name, a.shape, buffer_of(a)) for n, a in named.items()}
     memo = v2._Memo(flags=binary)
     reply = v2.encode(Ask("infer", "m", "", b"", {}), Call(1, {}, memo=memo), Result([]), wire)
     length = dict(reply.headers).get(LENGTH)
     head = json.loads(reply.body[: int(length)] if length else reply.body)
     assert (length is not None) == any(binary.values())
-    assert sum(o["parameters"]["binary_data_size"] for o in head["outputs"] if "parameters" in o) == (
-        len(reply.body) - int(length) if length else 0
-    )
+    assert sum(
+        o["parameters"]["binary_data_size"] for o in head["outputs"] if "parameters" in o
+    ) == (len(reply.body) - int(length) if length else 0)
     asked = json.dumps({"inputs": head["outputs"]}).encode()
     tail = reply.body[int(length) :] if length else b""
     back = decoded(asked + tail, len(asked) if length else None, [])
@@ -194,7 +196,7 @@ def is_exact_in_json(array: Any) -> bool:
 def test_what_json_lacks_is_null_in_json_and_exact_in_binary() -> None:
     wire: Any = Mirror([TensorSpec("x", "float32", ())])
     data = np.array([1.5, np.nan, np.inf, -np.inf], "float32")
-    wire.blocks = {"x": Block("float32", (4,), memoryview(data))}
+    wire.blocks = {"x": Block("float32", (4,), buffer_of(data))}
     ask = Ask("infer", "m", "", b"", {})
     text = v2.encode(ask, Call(1, {}, memo=v2._Memo()), Result([]), wire).body
     assert json.loads(text)["outputs"][0]["data"] == [1.5, None, None, None]
@@ -223,8 +225,31 @@ def test_strings_are_read_flat_or_nested(nested: Any) -> None:
     assert block.data == ["a", "[", "é", ""]
 
 
-@pytest.mark.parametrize("nested", [[["a"], ["b", "c", "d"]], [["a", "b", "c", "d"]], [["a", 1], ["b", "c"]]])
+@pytest.mark.parametrize(
+    "nested", [[["a"], ["b", "c", "d"]], [["a", "b", "c", "d"]], [["a", 1], ["b", "c"]]]
+)
 def test_strings_nested_unlike_their_shape_are_refused(nested: Any) -> None:
     tensor = {"name": "x", "shape": [2, 2], "datatype": "BYTES", "data": nested}
     with pytest.raises(BadInput):
         decoded(json.dumps({"inputs": [tensor]}).encode(), None, [])
+
+
+@pytest.mark.parametrize("shape", [[0, 2**40, 2**40], [2**40, 0, 2]])
+@pytest.mark.parametrize("is_binary", [False, True])
+def test_an_empty_tensor_of_a_shape_that_no_memory_holds_is_refused(
+    shape: list[int], is_binary: bool
+) -> None:
+    tensor: dict[str, Any] = {"name": "x", "shape": shape, "datatype": "FP32"}
+    empty: dict[str, Any] = {"parameters": {"binary_data_size": 0}} if is_binary else {"data": []}
+    tensor |= empty
+    body = json.dumps({"inputs": [tensor]}).encode()
+    with pytest.raises(BadInput, match="memory"):
+        decoded(body, len(body) if is_binary else None, [])
+
+
+def test_a_truth_of_2_is_refused_before_any_array_is_made() -> None:
+    tensor = {"name": "x", "shape": [3], "datatype": "BOOL", "parameters": {"binary_data_size": 3}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    assert array_of(decoded(head + b"\0\1\1", len(head), [])["x"]).tolist() == [False, True, True]
+    with pytest.raises(BadInput):
+        decoded(head + b"\0\1\2", len(head), [])

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from headway.engine.fleet import MAX_FAST_DEATHS, SILENT_S, Fleet, Order, Orders, Phase
+from headway.engine.fleet import MAX_EARLY_DEATHS, SILENT_S, Fleet, Order, Orders, Phase
 
 
 class World(RuleBasedStateMachine):
@@ -153,7 +153,7 @@ def test_a_crash_loop_backs_off_and_ends() -> None:
         if orders:
             worker = orders[0][1]
 
-    assert len(starts) == MAX_FAST_DEATHS
+    assert len(starts) == MAX_EARLY_DEATHS
     assert "SIGSEGV" in fleet.failure
     waits = [b - a for a, b in zip(starts, starts[1:], strict=False)]
     assert waits[0] == 0

@@ -1,4 +1,4 @@
-"""Large JSON of numbers is read into buffers, exactly as the ordinary reader would, or not at all."""
+"""Large JSON of numbers is read into buffers as the ordinary reader would, or not at all."""
 
 from typing import Annotated, Any
 
@@ -41,7 +41,11 @@ ROWS = st.integers(1, 3).flatmap(
         st.fixed_dictionaries(
             {
                 "grid": st.lists(
-                    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3),
+                    st.lists(
+                        st.floats(width=32, allow_nan=False, allow_infinity=False),
+                        min_size=3,
+                        max_size=3,
+                    ),
                     min_size=n,
                     max_size=n,
                 ),

@@ -62,7 +62,9 @@ ITEM = {"age": 29, "fare": 211.5, "sex": "female"}
 def test_the_fields_of_a_row_are_the_inputs() -> None:
     wire = wire_of(survival)
     call = wire.read_json(msgspec.json.encode([ITEM, {**ITEM, "cabin": "B5"}]))
-    frame = wire.gather([(call, None), (wire.read_json(msgspec.json.encode(ITEM)), None)])["passengers"]
+    frame = wire.gather([(call, None), (wire.read_json(msgspec.json.encode(ITEM)), None)])[
+        "passengers"
+    ]
     assert list(frame.columns) == ["age", "fare", "sex", "cabin"]
     assert frame["age"].tolist() == [29.0, 29.0, 29.0]
     assert str(frame["age"].dtype) == "float64"

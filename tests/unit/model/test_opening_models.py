@@ -115,9 +115,19 @@ def test_a_file_named_like_a_library_shadows_nothing(tmp_path: Path) -> None:
         ("import nothing_such\n" + CLASS, "shout.py", BundleError, ("nothing_such",)),
         ("1 / 0\n" + CLASS, "shout.py", BundleError, ("ZeroDivisionError",)),
         (CLASS, "shout.py", ModelFailed, ("load()", "suffix.txt")),
-        (CLASS.replace("self.suffix =", "raise ValueError('no');"), "shout.py", ModelFailed, ("no",)),
+        (
+            CLASS.replace("self.suffix =", "raise ValueError('no');"),
+            "shout.py",
+            ModelFailed,
+            ("no",),
+        ),
         (CLASS.replace("text: hw.Batch[str], ", ""), "shout.py", SignatureError, ("batch",)),
-        (CLASS.replace('"mark": "?"', '"more": 1'), "shout.py", SignatureError, ("more", "text, mark")),
+        (
+            CLASS.replace('"mark": "?"', '"more": 1'),
+            "shout.py",
+            SignatureError,
+            ("more", "text, mark"),
+        ),
     ],
 )
 def test_what_cannot_be_opened_says_why(

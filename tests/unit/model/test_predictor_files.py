@@ -32,7 +32,9 @@ def test_a_placed_predictor_finds_files_and_device_where_it_is_told(tmp_path: Pa
     assert predictor.device == "cuda:0"
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a/b/../../../x", "link/x", "out"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "a/../../x", "a/b/../../../x", "link/x", "out"]
+)
 def test_no_path_leads_out_of_the_bundle(tmp_path: Path, name: str) -> None:
     root = tmp_path / "bundle"
     root.mkdir()

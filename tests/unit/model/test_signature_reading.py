@@ -124,7 +124,9 @@ def test_streams_and_coroutines_are_seen() -> None:
 
 
 def test_tensors_of_a_model_file_keep_their_names() -> None:
-    one = of_tensors("m", [TensorSpec("input:0", "float32", (-1, 3))], [TensorSpec("y", "int64", ())])
+    one = of_tensors(
+        "m", [TensorSpec("input:0", "float32", (-1, 3))], [TensorSpec("y", "int64", ())]
+    )
     assert isinstance(one.output, ArrayOutput)
     wire = Wire(one)
     assert [s.name for s in wire.description.outputs] == ["y"]

@@ -1,4 +1,4 @@
-"""Rows of many calls meet in one batch and every answer goes home: nothing shifts, nothing mixes."""
+"""Rows of many calls meet in one batch, and every answer goes home: nothing shifts or mixes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -160,7 +160,9 @@ def test_rejects_stay_in_their_place_through_split_and_join(
     for whole in (result, joined):
         assert set(whole.errors) == bad
         assert all(isinstance(e, Rejected) for e in whole.errors.values())
-        assert [e.message for _, e in sorted(whole.errors.items())] == [f"row {i}" for i in sorted(bad)]
+        assert [e.message for _, e in sorted(whole.errors.items())] == [
+            f"row {i}" for i in sorted(bad)
+        ]
         assert [v for i, v in enumerate(whole.values) if i not in bad] == [
             v for i, v in enumerate(values) if i not in bad
         ]
@@ -315,7 +317,7 @@ def test_a_struct_answer_that_lacks_or_adds_an_array_is_the_models_mistake(answe
 def test_numbers_of_numpy_are_taken_for_pythons(
     function_answer: Any, answer: Any, expected: list[Any]
 ) -> None:
-    def predict(text: hw.Batch[str]) -> hw.Batch[function_answer]:  # type: ignore[valid-type]
+    def predict(text: hw.Batch[str]) -> hw.Batch[function_answer]:
         return []
 
     wire = wire_of(predict)

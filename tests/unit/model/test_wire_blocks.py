@@ -43,7 +43,7 @@ class Pair(TypedDict):
     score: Row
 
 
-def scalars(
+def scalars(  # noqa: PLR0917  (one of each)
     a: hw.Batch[bool],
     b: hw.Batch[int],
     c: hw.Batch[float],
@@ -67,6 +67,10 @@ def two(who: hw.Batch[Person], weight: hw.Batch[float]) -> hw.Batch[int]:
 
 def arrays(x: Row, ids: Free) -> Pair:
     raise NotImplementedError
+
+
+def _view(array: Any) -> memoryview:
+    return memoryview(array)
 
 
 def wire_of(function: Any) -> Wire:
@@ -178,19 +182,19 @@ def test_buffers_that_a_json_reader_filled_are_cast_after_a_check() -> None:
         blocks = {**_good(), "x": Block("float32", (2, 2), data, is_json=True)}
         return wire.gather([(wire.read_blocks(blocks), None)])["x"].tolist()
 
-    assert x_of(memoryview(np.array([1.0, 2, 3, 4]))) == [[1, 2], [3, 4]]
+    assert x_of(_view(np.array([1.0, 2, 3, 4]))) == [[1, 2], [3, 4]]
     with pytest.raises(BadInput):
-        x_of(memoryview(np.array([1e39, 2, 3, 4])))
+        x_of(_view(np.array([1e39, 2, 3, 4])))
 
     def ids_of(data: Any) -> Any:
         blocks = {**_good(), "ids": Block("int64", (2, 1), data, is_json=True)}
         return wire.gather([(wire.read_blocks(blocks), None)])["ids"].tolist()
 
-    assert ids_of(memoryview(np.array([1, 2]))) == [[1], [2]]
+    assert ids_of(_view(np.array([1, 2]))) == [[1], [2]]
     with pytest.raises(BadInput):
-        ids_of(memoryview(np.array([1.0, 2.0])))
+        ids_of(_view(np.array([1.0, 2.0])))
     with pytest.raises(BadInput):
-        ids_of(memoryview(np.array([1, 2**63], np.uint64)))
+        ids_of(_view(np.array([1, 2**63], np.uint64)))
 
 
 @pytest.mark.parametrize(
@@ -271,6 +275,12 @@ def test_a_scalar_that_does_not_fit_is_refused(name: str, block: Block) -> None:
     assert wire.read_blocks(blocks).rows == 1
     with pytest.raises(BadInput, match=f"'{name}'"):
         wire.read_blocks({**blocks, name: block})
+
+
+@pytest.mark.parametrize("function", [arrays, person, scalars])
+def test_no_tensors_at_all_are_refused(function: Any) -> None:
+    with pytest.raises(BadInput, match="missing"):
+        wire_of(function).read_blocks({})
 
 
 def test_bytes_in_arrays_are_text() -> None:

@@ -54,7 +54,7 @@ def arrays(x: Row) -> Row:
     return x
 
 
-def every(
+def every(  # noqa: PLR0917  (one of each)
     mood: Mood,
     side: Literal["l", "r"],
     who: Person,
@@ -285,7 +285,7 @@ def test_an_answer_that_json_cannot_hold_is_the_models_mistake() -> None:
 
 
 def test_bodies_of_different_callers_stay_apart() -> None:
-    """Four bodies that would be one valid array when joined by commas are four bodies, three of them bad."""
+    """Four bodies that were one valid array, joined by commas, are four, and three are bad."""
     wire = wire_of(texts)
     bodies = [b'{"text":"x"},{"text":"y"}', b'{"text":"SECRET"}', b'{"text":"', b'"}']
     outcomes = []

@@ -1,0 +1,118 @@
+"""A gateway's side of a worker: the data socket to each slot, and the control socket. Thin I/O.
+
+A slot that is free has lent its credit to this gateway or to another one; a grab spends it.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from headway.engine import frames
+from headway.engine.channel import Channel
+from headway.engine.frames import Framer, Replies
+from headway.engine.life import Flight
+from headway.engine.messages import Loaded
+
+if TYPE_CHECKING:
+    from headway.engine.pool import Pool
+
+
+class Owner(Protocol):
+    """Whom a link tells what has come: the gateway."""
+
+    def answered(self, link: "SlotLink", replies: Replies, buffers: memoryview) -> None:
+        """A slot has answered some of a grab."""
+        ...
+
+    def link_lost(self, link: "SlotLink") -> None:
+        """A slot's socket has closed."""
+        ...
+
+
+class SlotLink(asyncio.Protocol):
+    """A gateway's end of the data socket to one slot."""
+
+    def __init__(self, owner: "Owner", pool: "Pool", worker: "Peer") -> None:
+        self._owner = owner
+        self._framer = Framer()
+        self._transport: asyncio.Transport | None = None
+        self.pool = pool
+        self.worker = worker
+        self.flights: dict[int, Flight] = {}
+        self.has_credit = False
+        self.has_asked = False
+        self.probe: asyncio.Future[bool] | None = None
+        self.heard_at = time.monotonic()
+        self.busy_until = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        """The link is up."""
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The worker is gone, or has left."""
+        self._transport = None
+        self._owner.link_lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Answers, or a credit."""
+        self.heard_at = time.monotonic()
+        for frame in self._framer.feed(data):
+            message, buffers = frames.decode(frame)
+            if isinstance(message, Replies):
+                self._owner.answered(self, message, buffers)
+                if message.is_credit:
+                    self._credited()
+                elif message.is_last:
+                    self.pool.demand()
+            elif isinstance(message, frames.Credit):
+                self.has_asked = False
+                self._credited()
+            elif isinstance(message, frames.Recall) and self.has_credit:
+                self.pool.free.remove(self)
+                self.has_credit = False
+                self.send(frames.Return())
+                self.pool.demand()
+
+    def send(self, message: frames.Message, buffers: Sequence[bytes] = ()) -> None:
+        """Send a frame; if the worker is gone, `connection_lost` says so soon."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frames.encode(message, buffers))
+
+    def take_probe(self) -> asyncio.Future[bool]:
+        """Ask the idle slot for a round trip; the future ends when it has answered, or the link is gone."""
+        if self.probe is None:
+            self.probe = self.pool.loop.create_future()
+            self.pool.free.remove(self)
+            self.has_credit = False
+            self.send(frames.Grab([]))
+        return self.probe
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _credited(self) -> None:
+        self.has_credit = True
+        if self.probe is not None:
+            self.probe.set_result(True)
+            self.probe = None
+        self.pool.credited(self)
+
+
+class Peer:
+    """One worker, as a gateway sees it: its slots and its control socket."""
+
+    def __init__(self, id: int, channel: Channel, loaded: Loaded) -> None:
+        self.id = id
+        self.channel = channel
+        self.loaded = loaded
+        self.links: list[SlotLink] = []
+        self.is_suspended = False
+        self.is_leaving = False
+
+    def is_idle(self) -> bool:
+        """Nothing of ours is in it."""
+        return not any(link.flights for link in self.links)

@@ -1,0 +1,261 @@
+"""One model and the processes that hold it: what its fleet orders is carried out here, over the host's means.
+
+Not here: who decides (`fleet`), and how processes are started and watched (`supervisor`).
+"""
+
+import logging
+import signal
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from headway.config import ModelSpec
+from headway.engine import threads
+from headway.engine.channel import Channel, pair
+from headway.engine.fleet import Fleet, Order, Orders, Phase
+from headway.engine.messages import (
+    Forget,
+    Hold,
+    Join,
+    Leave,
+    Loaded,
+    Meet,
+    Message,
+    Part,
+    Pong,
+    Refused,
+    Resume,
+    Suspend,
+    Trouble,
+)
+
+log = logging.getLogger(__name__)
+
+_DATA_BUFFER_BYTES = 1 << 20
+_SERVING = (Phase.JOINING, Phase.READY, Phase.SILENT)
+
+
+class Process(Protocol):
+    """A child process, as the supervisor started it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    @property
+    def channel(self) -> Channel:
+        """The control channel to it."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+
+class Host(Protocol):
+    """What a party needs of its supervisor."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest request body."""
+        ...
+
+    @property
+    def gateways(self) -> Mapping[int, Process]:
+        """The gateways' processes, by index."""
+        ...
+
+    def start_worker(self, party: "Party", worker: int, environment: dict[str, str]) -> Process:
+        """Start a worker process."""
+        ...
+
+    def next_serial(self) -> int:
+        """A number that no other worker of this server has."""
+        ...
+
+    def count_restart(self, model: str) -> None:
+        """Count a worker that ended unasked."""
+        ...
+
+    def changed(self) -> None:
+        """A model has become ready, or has failed."""
+        ...
+
+
+class Party:
+    """One model, its fleet and its workers' processes.
+
+    Args:
+        spec: what is served, and how.
+        host: the supervisor.
+    """
+
+    def __init__(self, spec: ModelSpec, host: Host) -> None:
+        settings = spec.settings
+        self.spec = spec
+        self.fleet = Fleet(settings.workers or 1, settings.load_timeout_s, settings.hang_kill_s)
+        self.loaded: dict[int, Loaded] = {}
+        self.processes: dict[int, Process] = {}
+        self._host = host
+        self._serials: dict[int, int] = {}
+        self._joined: dict[int, set[int]] = {}
+        """By worker, the gateways that have linked up with it."""
+        self._parted: dict[int, set[int]] = {}
+
+    def obey(self, orders: Orders) -> None:
+        """Carry out what the fleet has ordered."""
+        for order, worker in orders:
+            process = self.processes.get(worker)
+            if order is Order.START:
+                self._start(worker)
+            elif order is Order.JOIN:
+                for gateway in self._host.gateways:
+                    self._introduce(worker, gateway)
+            elif order is Order.PART:
+                self._parted[worker] = set()
+                self._tell_gateways(Part(self._serials[worker]))
+            elif order is Order.SUSPEND:
+                log.warning("worker_silent", extra={"model": self.spec.name, "worker": worker})
+                self._tell_gateways(Suspend(self._serials[worker]))
+            elif order is Order.RESUME:
+                self._tell_gateways(Resume(self._serials[worker]))
+            elif process is not None and order is Order.LEAVE:
+                process.channel.send(Leave())
+            elif process is not None:
+                log.info("worker_killed", extra={"model": self.spec.name, "worker": worker})
+                process.kill()
+
+    def hear(self, worker: int, message: Message) -> None:
+        """Take what a worker says."""
+        now = time.monotonic()
+        if isinstance(message, Loaded):
+            self.loaded[worker] = message
+            self._joined[worker] = set()
+            self.obey(self.fleet.loaded(worker, now))
+            if self.spec.settings.workers is None and message.workers != self.fleet.size:
+                self.obey(self.fleet.resize(message.workers, now))
+        elif isinstance(message, Pong):
+            self.obey(self.fleet.heard(worker, now))
+        elif isinstance(message, Refused):
+            extra = {"model": self.spec.name, "code": message.code, "reason": message.reason}
+            log.error("load_refused", extra=extra)
+            self.obey(self.fleet.refused(worker, message.reason))
+            self._judge()
+
+    def hear_gateway(self, serial: int, gateway: int, *, has_joined: bool) -> None:
+        """A gateway has linked up with a worker, or has let it go; it counts when all have."""
+        worker = next((w for w, s in self._serials.items() if s == serial), None)
+        if worker is None:
+            return
+        said = (self._joined if has_joined else self._parted).setdefault(worker, set())
+        said.add(gateway)
+        if not said >= self._host.gateways.keys():
+            return
+        if has_joined:
+            self._log_ready(self.loaded[worker])
+            self.obey(self.fleet.joined(worker, time.monotonic()))
+            self._host.changed()
+        else:
+            self.obey(self.fleet.parted(worker))
+
+    def meet_gateway(self, gateway: int) -> None:
+        """Introduce a new gateway to all workers that serve."""
+        for worker, member in self.fleet.members.items():
+            if member.phase in _SERVING:
+                self._introduce(worker, gateway)
+        if self.fleet.failure and not self.fleet.ready:
+            trouble = Trouble(self.spec.name, self.fleet.failure)
+            self._host.gateways[gateway].channel.send(trouble)
+
+    def ended(self, worker: int, code: int, *, is_draining: bool) -> None:
+        """A worker's process has ended."""
+        self.processes.pop(worker, None)
+        for known in (self.loaded, self._joined, self._parted):
+            known.pop(worker, None)
+        member = self.fleet.members.get(worker)
+        is_expected = is_draining or member is None or member.phase is Phase.LEAVING
+        reason = ended_by(code)
+        extra = {"model": self.spec.name, "worker": worker, "reason": reason}
+        log.log(logging.INFO if is_expected else logging.ERROR, "worker_ended", extra=extra)
+        if not is_expected:
+            self._host.count_restart(self.spec.name)
+        self._tell_gateways(Forget(self._serials.pop(worker)))
+        if not is_draining:
+            self.obey(self.fleet.died(worker, time.monotonic(), reason))
+        self._judge()
+
+    def status(self) -> dict[str, Any]:
+        """What runs, for the admin API."""
+        loaded = next(reversed(self.loaded.values()), None)
+        return {
+            "name": self.spec.name,
+            "version": self.spec.version,
+            "source": self.spec.source,
+            "plan": loaded.why if loaded else "",
+            "failure": self.fleet.failure,
+            "restarts": self.fleet.restarts,
+            "workers": [
+                {"id": m.id, "pid": self.processes[m.id].pid, "phase": m.phase.value, "generation": m.generation}
+                for m in self.fleet.members.values()
+                if m.id in self.processes
+            ],
+        }
+
+    def _start(self, worker: int) -> None:
+        settings = self.spec.settings
+        cores = threads.available_cores()
+        count = threads.threads_of(settings, cores.count)
+        process = self._host.start_worker(self, worker, threads.environment(count))
+        self.processes[worker] = process
+        self._serials[worker] = self._host.next_serial()
+        may_spin = threads.may_spin(settings, cores)
+        process.channel.send(Hold(self.spec, count, may_spin, self._host.max_body_bytes))
+
+    def _introduce(self, worker: int, gateway: int) -> None:
+        """Give a worker and a gateway the sockets between them."""
+        loaded = self.loaded[worker]
+        pairs = [_data_pair() for _ in range(loaded.slots)] + [pair()]
+        join = Join(self._serials[worker], self.spec.name, self.spec.settings, loaded)
+        self.processes[worker].channel.send(Meet(gateway), [a.fileno() for a, _ in pairs])
+        self._host.gateways[gateway].channel.send(join, [b.fileno() for _, b in pairs])
+        for a, b in pairs:
+            a.close()
+            b.close()
+
+    def _judge(self) -> None:
+        """Say so if the model has failed for good."""
+        if self.fleet.failure and not self.fleet.ready:
+            self._tell_gateways(Trouble(self.spec.name, self.fleet.failure))
+            self._host.changed()
+
+    def _tell_gateways(self, message: Message) -> None:
+        for gateway in self._host.gateways.values():
+            gateway.channel.send(message)
+
+    def _log_ready(self, loaded: Loaded) -> None:
+        extra = {
+            "model": self.spec.name,
+            "load_s": round(loaded.load_s, 3),
+            "item_ms": None if loaded.item_s is None else round(loaded.item_s * 1000, 3),
+            "max_batch": loaded.max_batch,
+            "max_rows": loaded.max_rows,
+            "plan": loaded.why,
+        }
+        log.info("model_ready", extra=extra)
+
+
+def ended_by(code: int) -> str:
+    """What an exit code says, in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"{name} (out of memory?)" if -code == signal.SIGKILL else name
+
+
+def _data_pair() -> tuple[socket.socket, socket.socket]:
+    pair: Sequence[socket.socket] = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    for sock in pair:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _DATA_BUFFER_BYTES)
+    return pair[0], pair[1]

@@ -1,0 +1,133 @@
+"""One model in one gateway: its queue, the slots that serve it, and what is sent when one is free."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headway.config import ModelSettings
+from headway.engine import frames
+from headway.engine.batcher import Batcher, Limits
+from headway.engine.frames import Entry
+from headway.engine.life import Event, Flight
+from headway.engine.link import Peer, SlotLink
+from headway.engine.messages import Loaded
+from headway.model.call import Description
+from headway.observe.metrics import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a request's head asks, as the server hands it over; requests with equal heads share one."""
+
+    codec: str
+    op: str
+    headers: dict[str, str] | None = None
+    """Only those that the codec or the predictor declares."""
+    query: str = ""
+    priority: int = 1
+    timeout_s: float | None = None
+
+
+class Pool:
+    """One model: its queue and the slots that serve it."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, name: str, tally: Tally, let_go: Callable[[Peer], None]
+    ) -> None:
+        self.loop = loop
+        self._let_go = let_go
+        self.name = name
+        self.tally = tally
+        self.settings = ModelSettings()
+        self.batcher = Batcher(Limits())
+        self.links: list[SlotLink] = []
+        self.free: list[SlotLink] = []
+        self.description: Description | None = None
+        self.trouble = "it is being loaded"
+        """Why nothing may wait for it; "" while it has workers, or will have one again soon."""
+        self.in_flight = 0
+        self._is_woken = False
+        self._hold_timer: asyncio.TimerHandle | None = None
+
+    def configure(self, settings: ModelSettings, loaded: Loaded, gateways: int) -> None:
+        """Take on what a loaded worker says of the model; bounds are shared out among the gateways."""
+        self.settings = settings
+        self.description = loaded.description
+        self.batcher.limits = Limits(
+            max(1, settings.max_queue // gateways),
+            max(1, settings.max_queue_bytes // gateways),
+            loaded.max_batch,
+            settings.max_batch_bytes,
+            settings.hold_s,
+        )
+
+    def credited(self, link: SlotLink) -> None:
+        """A slot is free for us."""
+        if link.worker.is_leaving:
+            self._let_go(link.worker)
+            return
+        self.free.append(link)
+        self.wake()
+
+    def wake(self) -> None:
+        """Send what waits, once all that this turn of the loop has read is queued."""
+        if not self._is_woken and self.batcher.queued:
+            self._is_woken = True
+            self.loop.call_soon(self._dispatch)
+
+    def demand(self) -> None:
+        """Ask the slots whose credit is lent elsewhere, if something waits and none is free."""
+        if self.batcher.queued and not self.free:
+            for link in self.links:
+                if not (link.has_credit or link.has_asked or link.flights or link.worker.is_leaving):
+                    link.has_asked = True
+                    link.send(frames.Want())
+
+    def _dispatch(self) -> None:
+        self._is_woken = False
+        self._hold_timer = None
+        while self.free and self.batcher.queued:
+            link = next((free for free in self.free if not free.worker.is_suspended), None)
+            if link is None:
+                return
+            now = time.monotonic()
+            grab = self.batcher.take(len(self.links), now)
+            if not grab:
+                self._hold(now)
+                return
+            self.free.remove(link)
+            link.has_credit = False
+            self._send(link, grab, now)
+        self.demand()
+
+    def gauge(self) -> None:
+        """Write what waits and what is under way where everybody can read it."""
+        self.tally.queue_depth = self.batcher.queued
+        self.tally.queue_bytes = self.batcher.queued_bytes
+        self.tally.in_flight = self.in_flight
+
+    def _hold(self, now: float) -> None:
+        if self._hold_timer is None and self.batcher.queued:
+            wait_s = max(0.0, self.batcher.hold_until(now) - now)
+            self._hold_timer = self.loop.call_later(wait_s, self._dispatch)
+
+    def _send(self, link: SlotLink, grab: list[Flight], now: float) -> None:
+        entries = []
+        for flight in grab:
+            flight.step(Event.DISPATCH)
+            flight.sent_at = now
+            flight.slot = link
+            flight.attempts += 1
+            link.flights[flight.id] = flight
+            ask: Question = flight.ask
+            entries.append(
+                Entry(
+                    flight.id, ask.codec, ask.op, flight.size, flight.deadline - now,
+                    flight.request_id, ask.headers, ask.query, flight.is_alone,
+                )
+            )
+        link.busy_until = max(f.deadline for f in grab)
+        link.send(frames.Grab(entries), [f.body for f in grab])
+        self.tally.grabbed(len(grab))
+        self.gauge()
