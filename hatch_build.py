@@ -12,14 +12,25 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 _HOME = Path(__file__).parent / "src" / "headway"
 _DEVELOPMENT = {
     "test": [
+        "hatchling>=1.25",
         "hypothesis>=6.100",
-        "prometheus-client>=0.20",
+        "onnx>=1.17",
+        "pandas>=2.2",
+        "pillow>=11",
+        "prometheus-client>=0.21",
         "pytest>=8.3",
         "pytest-randomly>=3.16",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
+        "trustme>=1.2",
     ],
-    "lint": ["mypy>=1.14", "pre-commit>=4", "pyright>=1.1.390", "ruff>=0.9", "types-PyYAML>=6"],
+    "lint": [
+        "mypy>=1.14",
+        "pandas-stubs>=2.2",
+        "pyright>=1.1.390",
+        "ruff>=0.9",
+        "types-PyYAML>=6",
+    ],
 }
 
 

@@ -90,7 +90,7 @@ GOALS: Sequence[Goal] = (
     _cost("start", "headway:native", "start_s", 0.6, "s"),
     _cost("start", "headway:native", "pss_mb", 110, "MB"),
     _cost("import", "headway", "import_ms", 80, "ms"),
-    _cost("import", "headway", "has_numpy", 0, "(numpy in sys.modules)"),
+    _cost("import", "headway", "has_numpy", 0, "(numpy among the modules of `import headway`)"),
     _cost("size", "headway-core", "installed_mb", 120, "MB"),
 )
 

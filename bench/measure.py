@@ -18,7 +18,7 @@ from bench import drive, envs, peers
 from bench.drive import Void
 from bench.load import Plan, Report
 from bench.models import MODELS, answers
-from bench.process import Tree, free_port
+from bench.process import Tree, busy_s, free_port, own_cpu_s
 
 START_LIMIT_S = 60.0
 POLL_S = 0.002
@@ -154,12 +154,14 @@ def check(server: Server, asked: Question, connections: int) -> None:
 
 def load(server: Server, asked: Question, plan: Plan) -> Metrics:
     """Load a warm server as planned; rates, latencies, and what it cost."""
-    cpu, wall = server.tree.cpu_s(), time.monotonic()
+    cpu, own, busy, wall = server.tree.cpu_s(), own_cpu_s(), busy_s(), time.monotonic()
     report = drive.open_loop(plan) if plan.rate_per_s else drive.closed(plan)
-    cpu, wall = server.tree.cpu_s() - cpu, time.monotonic() - wall
+    cpu, own = server.tree.cpu_s() - cpu, own_cpu_s() - own
+    busy, wall = busy_s() - busy, time.monotonic() - wall
     if not server.tree.is_running():
         raise Void(f"{asked.who} ended under load: {server.tree.tail()}")
-    return _metrics(report, cpu) | {"cores": cpu / wall, "pss_mb": server.tree.pss_mb()}
+    cores = {"cores": cpu / wall, "other_cores": max(0.0, busy - cpu - own) / wall}
+    return _metrics(report, cpu) | cores | {"pss_mb": server.tree.pss_mb()}
 
 
 def _metrics(report: Report, cpu_s: float) -> Metrics:

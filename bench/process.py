@@ -1,6 +1,7 @@
 """A server as a tree of processes: start, what it costs by /proc, end."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -73,6 +74,20 @@ class Tree:
                 os.kill(pid, signal.SIGKILL)
         self._root.wait()
         self.log.close()
+
+
+def busy_s() -> float:
+    """CPU seconds that all processes of the machine have used, and what its host took from it."""
+    user, nice, system, _idle, _wait, *rest = (
+        Path("/proc/stat").read_text().split("\n")[0].split()[1:]
+    )
+    return sum(map(int, (user, nice, system, *rest[:3]))) / TICKS_PER_S
+
+
+def own_cpu_s() -> float:
+    """CPU seconds of this process and of the load generators that it ran and that have ended."""
+    seen = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in seen)
 
 
 def _clean_environment() -> dict[str, str]:

@@ -17,14 +17,18 @@ from bench.scenarios import Scenario
 REASON_CHARS = 600
 """Of why a run is void; the file has all of it."""
 
+QUIET_CORES = 0.15
+"""What an idle machine and its kernel use; more than that disturbs what is measured."""
+
 LABELS = {
     "rate": "per s",
     "per_cpu_s": "per CPU-s",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
     "p999_ms": "p99.9 ms",
-    "late_p99_ms": "generator's own lateness, p99 ms",
+    "late_p99_ms": "sent late p99 ms",
     "cores": "cores",
+    "other_cores": "others' cores",
     "pss_mb": "PSS MB",
     "start_s": "start s",
     "import_ms": "import ms",
@@ -115,7 +119,8 @@ def show(console: Console, results: Results, scenario: Scenario) -> None:
     who = results.who(scenario.name)
     if not who:
         return
-    table = Table(title=scenario.title, title_justify="left", title_style="bold")
+    console.print(f"\n{scenario.title}", style="bold")
+    table = Table()
     table.add_column("server")
     shown = [m for m in scenario.columns if any(results.of(scenario.name, w, m) for w in who)]
     for metric in shown:
@@ -127,6 +132,14 @@ def show(console: Console, results: Results, scenario: Scenario) -> None:
     for name in who:
         for reason in dict.fromkeys(results.voids(scenario.name, name)):
             console.print(f"  void: {name}: {reason[:REASON_CHARS]}", style="red", markup=False)
+
+
+def warn(console: Console, results: Results, scenario: Scenario) -> None:
+    """Say so if others used the machine meanwhile."""
+    spreads = (results.spread(scenario.name, w, "other_cores") for w in results.who(scenario.name))
+    most = max((spread.greatest for spread in spreads if spread), default=0.0)
+    if most > QUIET_CORES:
+        console.print(f"  others used up to {number(most)} cores meanwhile", style="yellow")
 
 
 def machine() -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Run:
             self.console.print(f"[dim]{scenario.name}, round {turn + 1} of {scenario.repeats}[/]")
             self._round(scenario, turn)
         results.show(self.console, self.results, scenario)
+        results.warn(self.console, self.results, scenario)
 
     def _round(self, scenario: Scenario, turn: int) -> None:
         """Each server once."""
@@ -152,7 +153,7 @@ def _try(asked: Question, tuning: peers.Tuning, scenario: Scenario) -> str:
             found = _load(server, asked, scenario, 0.0)
     except Void as e:
         return f"void: {e}"
-    shown = ("rate", "p50_ms", "p99_ms", "cores")
+    shown = ("rate", "p50_ms", "p99_ms", "cores", "other_cores")
     return ", ".join(f"{found[metric]:,.1f} {results.LABELS[metric]}" for metric in shown)
 
 

@@ -29,8 +29,8 @@ class Scenario:
     """Part of `--quick`."""
 
 
-CLOSED = ("rate", "p50_ms", "p99_ms", "p999_ms", "per_cpu_s", "cores", "pss_mb")
-OPEN = ("rate", "p50_ms", "p99_ms", "p999_ms", "late_p99_ms", "cores")
+CLOSED = ("rate", "p50_ms", "p99_ms", "p999_ms", "per_cpu_s", "cores", "other_cores", "pss_mb")
+OPEN = ("rate", "p50_ms", "p99_ms", "p999_ms", "late_p99_ms", "cores", "other_cores")
 REFERENCE = "mosec:json"
 """Open loops run at shares of this peer's maximum."""
 

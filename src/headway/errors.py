@@ -264,7 +264,7 @@ class Exit(IntEnum):
     GRACE = 5
     """`serve` was told to stop, and requests were still under way when the grace time was over."""
     INTERRUPTED = 130
-    """Ctrl-C before the work was done, or before the server was ready."""
+    """Ctrl-C before the work was done, or told to stop before the server was ready."""
 
 
 def exit_of(error: HeadwayError) -> Exit:

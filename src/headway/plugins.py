@@ -8,6 +8,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,12 @@ _HOME = Path(__file__).parent
 def names(kind: str) -> list[str]:
     """List the built-in plugins of a kind (`"runtimes"`, `"protocols"`, ...), sorted."""
     return sorted(p.stem for p in (_HOME / kind).glob("*.py") if not p.stem.startswith("_"))
+
+
+def in_turn(kind: str) -> Iterator[str]:
+    """The names of all plugins of a kind: built-in ones first, so that a hit there asks nobody else."""
+    yield from names(kind)
+    yield from sorted(_third_parties(kind))
 
 
 def load(kind: str, name: str) -> ModuleType:
@@ -43,8 +50,8 @@ def load(kind: str, name: str) -> ModuleType:
 
 
 def literal(kind: str, name: str, constant: str, default: Any = ()) -> Any:
-    """Read a module-level literal (`REQUIRES`, `SUFFIXES`, ...) of a built-in plugin without importing it."""
-    tree = ast.parse((_HOME / kind / f"{name}.py").read_text(encoding="utf-8"))
+    """Read a module-level literal (`REQUIRES`, `SUFFIXES`, ...) of a plugin without importing it."""
+    tree = ast.parse(_source(kind, name).read_text(encoding="utf-8"))
     for node in tree.body:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             continue
@@ -52,6 +59,16 @@ def literal(kind: str, name: str, constant: str, default: Any = ()) -> Any:
         if any(isinstance(t, ast.Name) and t.id == constant for t in targets):
             return ast.literal_eval(node.value)
     return default
+
+
+def _source(kind: str, name: str) -> Path:
+    built_in = _HOME / kind / f"{name}.py"
+    if built_in.exists():
+        return built_in
+    spec = importlib.util.find_spec(_third_parties(kind).get(name, ""))
+    if spec is None or spec.origin is None:
+        raise _unknown(kind, name)
+    return Path(spec.origin)
 
 
 def missing_library(kind: str, name: str, library: str) -> PluginError:

@@ -55,22 +55,26 @@ def _serve(targets: tuple[str, ...], **given: str | bool | None) -> int:
         config.flags(ServerSettings, given),
     )
     try:
-        return run.serve(found.models, settings, ready(found.models))
+        return _run(run.serve, found.models, settings)
     except OSError as e:
         where = settings.unix or f"{settings.host}:{settings.port}"
         click.echo(f"error: can't listen on {where}: {e.strerror or e}", err=True)
         return Exit.LISTEN
 
 
-def ready(models: tuple[ModelSpec, ...]) -> Callable[[Mapping[str, Any]], None]:
-    """What is said when the server is ready: one JSON line for programs, words for people."""
+def _run(serve: Callable[..., int], models: tuple[ModelSpec, ...], settings: ServerSettings) -> int:
+    """Serve; when it is ready, say so: one JSON line for programs, words for people."""
+    is_ready = False
 
     def say(info: Mapping[str, Any]) -> None:
+        nonlocal is_ready
+        is_ready = True
         line = {key: value for key, value in info.items() if key != "examples"}
         click.echo(json.dumps(line))
         click.echo("\n".join(_words(info, models)), err=True)
 
-    return say
+    code = serve(models, settings, say)
+    return Exit.INTERRUPTED if code == Exit.OK and not is_ready else code
 
 
 def _words(info: Mapping[str, Any], models: tuple[ModelSpec, ...]) -> list[str]:

@@ -7,6 +7,7 @@ A slot has one credit. It is lent to one gateway at a time, spent by a grab, and
 that one wants it and the holder's queue is empty. Workers own no counters: what a grab cost rides in its replies.
 """
 
+import gc
 import logging
 import os
 import select
@@ -16,7 +17,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from headway import plugins
 from headway.engine import frames, threads
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 
 EXIT_BROKEN = 70
 """A slot met something that is no Exception (SystemExit in the predictor, say): start afresh."""
+
+GC_THRESHOLD = 20_000
+"""Objects between two looks of the garbage collector; a grab makes and drops thousands without a cycle."""
 
 _RECEIVE_BYTES = 1 << 18
 _MAX_AUTO_ROWS = 64
@@ -227,8 +231,12 @@ class Worker:
             max_rows=max_rows,
             item_s=warmth.item_s,
             load_s=time.perf_counter() - started,
-            why=decision.why,
+            why=f"{decision.why}; {self._opened.note}" if self._opened.note else decision.why,
         )
+        # What is loaded stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 50, 50)
         self.slots = [Slot(self, i) for i in range(decision.slots)]
 
     def admit(self, gateway: int, grab: frames.Grab, buffers: memoryview) -> list[Ticket]:
@@ -239,12 +247,19 @@ class Worker:
             at += entry.size
             headers = entry.headers or {}
             ask = Ask(entry.op, self.spec.name, self.spec.version, body, headers, entry.query, entry.request_id)
-            ticket = Ticket(entry.id, self._codecs[entry.codec], ask, now + entry.budget_s)
+            ticket = Ticket(entry.id, self._codec(entry.codec), ask, now + entry.budget_s)
             ticket.coding = headers.get("content-encoding", "")
             ticket.is_alone = entry.is_alone
             self._tickets[gateway, entry.id] = ticket
             tickets.append(ticket)
         return tickets
+
+    def _codec(self, name: str) -> Any:
+        """A protocol by its name; one of a third party is opened on its first request."""
+        codec = self._codecs.get(name)
+        if codec is None:
+            codec = self._codecs[name] = plugins.load("protocols", name)
+        return codec
 
     def perform(self, tickets: list[Ticket], say: Say) -> None:
         """Run a grab."""

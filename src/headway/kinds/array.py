@@ -30,6 +30,9 @@ _PYTHON_TYPES: Mapping[str, set[type]] = {"b": {bool}, "f": {int, float}}
 MAX_RANK = 32
 Array = NDArray[Any]
 
+_NARROW = 64
+"""Elements of a row up to which an answer leaves as Python numbers that were made for the whole batch at once."""
+
 
 class ArrayField:
     """One array a row, of a fixed dtype, each length fixed or free (-1)."""
@@ -42,6 +45,7 @@ class ArrayField:
         self.has_batch = has_batch
         self._description = description
         self._is_text = dtype == "bytes"
+        self._is_narrow = not self._is_text and 0 <= math.prod(shape) <= _NARROW
         self._np = np.dtype(object if self._is_text else dtype)
         self._free = tuple(axis for axis, length in enumerate(shape) if length < 0)
         self._size = math.prod(shape)
@@ -261,10 +265,15 @@ class ArrayField:
                 array = np.stack(column) if column else self.empty()
             except ValueError as e:
                 raise BadOutput(expected="arrays of one shape", found=str(e)) from e
+        elif isinstance(column, Cut) and column.slab.array.ndim < 3 and self._is_narrow:
+            # The batch was turned into lists once for all callers; each takes its own.
+            lists = column.lists
+            data = lists if column.slab.array.ndim == 1 else list(chain.from_iterable(lists))
+            return Block(self.dtype, (len(lists), *column.slab.array.shape[1:]), data)
         else:
             array = self.array(column)
         flat = np.ascontiguousarray(array).reshape(-1)
-        data: Any = [str(v) for v in flat] if self._is_text else memoryview(flat)  # type: ignore[arg-type]
+        data = [str(v) for v in flat] if self._is_text else memoryview(flat)  # type: ignore[arg-type]
         return Block(self.dtype, array.shape, data)
 
     def to_json(self, column: Any) -> list[Any]:

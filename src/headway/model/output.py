@@ -222,7 +222,7 @@ class ColumnsOutput:
         """Some of the rows."""
         if isinstance(values, list):
             return values[start:stop]
-        return {n: v.cut(start, stop) for n, v in values.items()}
+        return {n: self.columns[n].cut(v, start, stop) for n, v in values.items()}
 
     def join(self, parts: Sequence[Any]) -> Any:
         """Rows of several, in order."""
@@ -255,19 +255,15 @@ class ColumnsOutput:
 
 
 def join_cuts(parts: Sequence[Any]) -> Any:
-    """Join arrays of one output; a list of items' arrays stays a list."""
-    if any(isinstance(p, list) for p in parts):
-        return [v for part in parts for v in part]
+    """Join arrays of one output; rows of different shapes become a list of arrays."""
     if len(parts) == 1:
         return parts[0]
+    shapes = {p.array.shape[1:] if isinstance(p, Cut) else None for p in parts}
+    if len(shapes) > 1 or None in shapes:
+        return [v for p in parts for v in (p.array if isinstance(p, Cut) else p)]
     import numpy as np  # noqa: PLC0415  (predictors without arrays never import it)
 
-    try:
-        return whole(np.concatenate([p.array for p in parts]))
-    except ValueError as e:
-        raise BadOutput(
-            expected="rows of one shape in the answer to one request", found=str(e)
-        ) from e
+    return whole(np.concatenate([p.array for p in parts]))
 
 
 def rejected(reject: Reject) -> Rejected:

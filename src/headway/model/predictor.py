@@ -106,7 +106,7 @@ def confine(root: Path, name: str) -> Path:
 
 def runtime_of(path: Path) -> str | None:
     """Name the runtime that opens a file of this name, or None."""
-    for name in plugins.names("runtimes"):
+    for name in plugins.in_turn("runtimes"):
         if path.name.endswith(tuple(plugins.literal("runtimes", name, "SUFFIXES"))):
             return name
     return None
@@ -122,7 +122,7 @@ def open_weights(path: Path, options: Options) -> Model:
         raise BundleError(path=path.name, problem="there is no such file")
     name = runtime_of(path)
     if name is None:
-        known = [s for n in plugins.names("runtimes") for s in _suffixes(n)]
+        known = [s for n in plugins.in_turn("runtimes") for s in _suffixes(n)]
         raise BundleError(path=path.name, problem=f"no runtime opens it; known: {', '.join(known)}")
     model: Model = plugins.load("runtimes", name).open_model(path, options)
     return model

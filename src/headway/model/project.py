@@ -125,7 +125,7 @@ def suffixes() -> Mapping[str, str]:
     """The file name endings that runtimes open, each with its runtime."""
     return {
         suffix: runtime
-        for runtime in plugins.names("runtimes")
+        for runtime in plugins.in_turn("runtimes")
         for suffix in plugins.literal("runtimes", runtime, "SUFFIXES")
         if suffix != ".py"
     }

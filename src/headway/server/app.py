@@ -85,7 +85,7 @@ class App:
         self._board = board
         self._names = list(gateway.pools)
         self._unrouted = board.tally(index, board.unrouted)
-        self._codecs: dict[str, Codec] = {n: gateway.codec(n) for n in plugins.names("protocols")}
+        self._codecs: dict[str, Codec] = {n: gateway.codec(n) for n in plugins.in_turn("protocols")}
         self._routes = Routes({name: codec.ROUTES for name, codec in self._codecs.items()})
         self._keys = Keys.read(settings.key_file) if settings.key_file else None
         self._page: Mapping[str, Asset] = load_page()

@@ -6,6 +6,7 @@ counters' memory are inherited. It imports no numpy and no user code.
 
 import asyncio
 import dataclasses
+import gc
 import logging
 import signal
 import socket
@@ -44,6 +45,8 @@ from headway.server.connection import Listener
 log = logging.getLogger(__name__)
 
 _DRAIN_LOOK_S = 0.02
+_GC_THRESHOLD = 20_000
+"""Objects between two looks of the garbage collector; requests make and drop thousands without a cycle."""
 
 
 class Process:
@@ -71,6 +74,9 @@ class Process:
         context = tls.server_context(self._listen.settings)
         for fd in self._listen.listener_fds:
             await self._listener.listen(socket.socket(fileno=fd), context)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD, 50, 50)
         await self._stopped
         self._listener.close()
 

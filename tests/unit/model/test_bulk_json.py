@@ -1,5 +1,6 @@
 """Large JSON of numbers is read into buffers as the ordinary reader would, or not at all."""
 
+import itertools
 from typing import Annotated, Any
 
 import msgspec
@@ -17,6 +18,7 @@ from headway.model.signature import read_signature
 from headway.model.wire import BULK_BYTES, Wire
 
 Grid = Annotated[NDArray[np.float32], hw.Tensor("float32", "batch", None, 3)]
+Free = Annotated[NDArray[np.float32], hw.Tensor("float32", "batch", None, None)]
 Ids = Annotated[NDArray[np.int64], hw.Tensor("int64", "batch", None)]
 
 
@@ -90,6 +92,9 @@ def test_nothing_is_taken_that_the_ordinary_reader_refuses(grid: Any, ids: Any) 
     [
         "[[1,2,3],[4,5]]",
         "[[1,2,3],[4,5,6,7]]",
+        "[[1,2],[3,4,5,6],[7,8,9]]",
+        "[[1,2,3],[4,5,6,7],[8,9]]",
+        "[[1],[2,3,4,5,6],[7,8,9]]",
         "[1,2,3]",
         "[[[1],2,3]]",
         "[[[],1,[2,3]]]",
@@ -109,6 +114,20 @@ def test_nothing_is_taken_that_the_ordinary_reader_refuses(grid: Any, ids: Any) 
 )
 def test_ragged_and_odd_nesting_is_left_to_the_ordinary_reader(grid: str) -> None:
     assert READER.read(f'{{"grid":{grid},"ids":[1]}}'.encode()) is None
+
+
+@pytest.mark.parametrize("middle", range(2, 9))
+def test_rows_of_three_lengths_with_the_right_sum_are_ragged(middle: int) -> None:
+    def free(grid: Free) -> hw.Batch[int]:
+        return []
+
+    reader = BulkReader({p.name: p.field for p in read_signature(free).parameters})
+    for less in range(1, middle):
+        lengths = (middle - less, middle, middle + less)
+        for order in itertools.permutations(lengths):
+            body = msgspec.json.encode({"grid": [[1.5] * n for n in order]})
+            assert reader.read(body) is None
+    assert reader.read(msgspec.json.encode({"grid": [[1.5] * middle] * 3})) is not None
 
 
 @pytest.mark.parametrize(

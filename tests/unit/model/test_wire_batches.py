@@ -217,13 +217,44 @@ def test_only_rows_of_equal_length_meet() -> None:
         wire.gather([(call, None)])
 
 
-def test_answers_of_different_lengths_are_joined_only_where_they_fit() -> None:
-    wire = wire_of(free)
-    short = wire.scatter(np.zeros((1, 2), np.int64), 1)
-    long = wire.scatter(np.zeros((1, 3), np.int64), 1)
-    assert wire.rows(wire.join([short, short])) == 2
+class Frees(TypedDict):
+    """Arrays of free length by name."""
+
+    ids: Free
+
+
+def frees(ids: Free) -> Frees:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("function", [free, frees])
+def test_answers_of_different_lengths_are_a_list_in_json_and_no_tensor(function: Any) -> None:
+    wire = wire_of(function)
+
+    def answer(*values: int) -> Result:
+        array = np.array([values])
+        return wire.scatter(array if function is free else {"ids": array}, 1)
+
+    def rows(result: Result) -> list[Any]:
+        found = wire_values(wire, result)
+        return found if function is free else [row["ids"] for row in found]
+
+    even = wire.join([answer(1, 2), answer(3, 4)])
+    ((_, block),) = wire.write_blocks(even)
+    assert (block.shape, rows(even)) == ((2, 2), [[1, 2], [3, 4]])
+    mixed = wire.join([answer(1, 2), answer(3), even])
+    assert rows(mixed) == [[1, 2], [3], [1, 2], [3, 4]]
+    assert [rows(part) for part in wire.split(mixed, [1, 1, 2])] == [
+        [[1, 2]],
+        [[3]],
+        [[1, 2], [3, 4]],
+    ]
+    _, _, again = wire.split(mixed, [1, 1, 2])
+    ((_, block),) = wire.write_blocks(again)
+    assert (block.dtype, block.shape) == ("int64", (2, 2))
+    assert rows(wire.join([mixed, even]))[-1] == [3, 4]
     with pytest.raises(BadOutput):
-        wire.join([short, long])
+        wire.write_blocks(mixed)
 
 
 def _generator() -> Iterator[str]:

@@ -1,0 +1,191 @@
+"""The command line as a user meets it: real processes, real exit codes."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headway import plugins
+from headway.errors import Exit
+
+PREDICTOR = '''
+import headway as hw
+
+class Shout(hw.Predictor):
+    """Make it loud."""
+
+    def predict(self, text: str, times: int = 1) -> str:
+        if not text:
+            raise hw.Reject("nothing to shout")
+        return text.upper() * times
+'''
+
+
+def headway(
+    *arguments: str, cwd: Path, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "headway", *arguments],
+        cwd=cwd,
+        input=stdin,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tmp_path.joinpath("shout.py").write_text(PREDICTOR)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", plugins.names("commands"))
+def test_every_command_has_help_with_examples(name: str, tmp_path: Path) -> None:
+    done = headway(name, "--help", cwd=tmp_path)
+    assert done.returncode == Exit.OK
+    assert f"Examples:\n    headway {name}" in done.stdout
+
+
+def test_help_lists_every_command_and_is_quick(tmp_path: Path) -> None:
+    costs = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = headway("--help", cwd=tmp_path)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert all(f"\n  {name} " in done.stdout for name in plugins.names("commands"))
+    assert min(costs) < 0.25, "seconds of processor time"
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = headway("--version", cwd=tmp_path)
+    assert done.stdout.startswith("headway 0.")
+
+
+def test_an_unknown_command_names_the_nearest(tmp_path: Path) -> None:
+    done = headway("serv", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE
+    assert "did you mean 'serve'" in done.stderr
+
+
+def test_an_unknown_flag_is_a_usage_error(tmp_path: Path) -> None:
+    done = headway("serve", "--prot", "1", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE
+    assert "--port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (("serve", "nope.py"), {}, "there is no such file or folder"),
+        (("serve", "--port", "99999"), {}, "`--port`: expected an integer from 0 to 65535"),
+        (
+            ("serve",),
+            {"HEADWAY_MAX_BATCH": "x"},
+            "`HEADWAY_MAX_BATCH` in the environment: expected",
+        ),
+        (("serve",), {"HEADWAY_MAX_BACTH": "1"}, "the nearest is `HEADWAY_MAX_BATCH`"),
+        (("serve", "--tls-key", "x"), {}, "TLS needs `tls_certificate` too"),
+        (("predict", "shout.py"), {}, "give inputs as NAME=VALUE, or as --json"),
+        (("predict", "shout.py", "text"), {}, "expected NAME=VALUE, found 'text'"),
+        (("predict", "shout.py", "txet=a"), {}, "the nearest is `text`"),
+        (("predict", "shout.py", "text=a", "times=b"), {}, "`times`: expected JSON (integer)"),
+        (("predict", "shout.py", "text="), {}, "nothing to shout"),
+        (("predict", "shout.py", "--json", "{"), {}, "`--json`: "),
+        (("predict", "shout.py", "--json", "[1]"), {}, "an array of objects"),
+        (("predict", "shout.py", "--json", '{"text": 1}'), {}, "str"),
+        (("predict", "shout.py", "text=a", "--model", "shuot"), {}, "the nearest is `shout`"),
+    ],
+)
+def test_what_the_user_got_wrong_ends_with_2_and_one_line(
+    folder: Path, arguments: tuple[str, ...], environment: dict[str, str], message: str
+) -> None:
+    done = headway(*arguments, cwd=folder, **environment)
+    assert done.returncode == Exit.USAGE
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_wrong_headway_yaml_is_told_with_its_line(folder: Path) -> None:
+    folder.joinpath("headway.yaml").write_text("predictor: shout.py\nmax_batch: x\n")
+    done = headway("serve", cwd=folder)
+    assert done.returncode == Exit.USAGE
+    assert done.stderr == (
+        "error: `max_batch` in headway.yaml, line 2: "
+        "expected an integer from 1 to 65536, found 'x'.\n"
+    )
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = headway("--debug", "serve", "nope.py", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE
+    assert "Traceback" in done.stderr
+
+
+def test_a_model_that_can_not_be_loaded_ends_with_3(folder: Path) -> None:
+    folder.joinpath("broken.onnx").write_bytes(b"no model")
+    done = headway("predict", "broken.onnx", "x=1", cwd=folder)
+    assert done.returncode == Exit.MODEL
+    assert "broken.onnx" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_predict_answers_in_json(folder: Path) -> None:
+    done = headway("predict", "shout.py", "text=17", "times=2", cwd=folder)
+    assert (done.returncode, done.stdout) == (Exit.OK, '"1717"\n')
+
+
+def test_predict_reads_json_from_text_file_and_standard_input(folder: Path) -> None:
+    folder.joinpath("ask.json").write_text('{"text": "b"}')
+    given = {'{"text": "a"}': ("", '"A"'), "@ask.json": ("", '"B"')}
+    given["-"] = ('[{"text": "c"}, {"text": "d"}]', '["C","D"]')
+    for argument, (stdin, answer) in given.items():
+        done = headway("predict", "shout.py", "--json", argument, cwd=folder, stdin=stdin)
+        assert (done.stdout.strip(), done.returncode) == (answer, Exit.OK)
+
+
+def test_predict_chooses_among_several_models(folder: Path) -> None:
+    text = "models:\n  a: {predictor: 'shout.py:Shout'}\n  b: {predictor: 'shout.py:Shout'}\n"
+    folder.joinpath("headway.yaml").write_text(text)
+    assert "several models: a, b" in headway("predict", ".", "text=x", cwd=folder).stderr
+    assert headway("predict", ".", "text=x", "--model", "b", cwd=folder).stdout == '"X"\n'
+
+
+def test_a_new_project_answers_and_passes_its_own_tests(tmp_path: Path) -> None:
+    done = headway("init", "my-model", cwd=tmp_path)
+    assert done.returncode == Exit.OK
+    assert "cd my-model && headway serve" in done.stdout
+    home = tmp_path / "my-model"
+    names = {path.name for path in home.iterdir()}
+    assert names >= {"predictor.py", "headway.yaml", "test_predictor.py", "README.md", ".gitignore"}
+    done = headway("predict", ".", "text=my card was charged twice", cwd=home)
+    answer = json.loads(done.stdout)
+    assert max(answer, key=answer.__getitem__) == "billing"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    tests = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+    assert "4 passed" in tests.stdout, tests.stdout
+
+
+def test_init_overwrites_nothing(folder: Path) -> None:
+    folder.joinpath("README.md").write_text("mine")
+    done = headway("init", ".", cwd=folder)
+    assert done.returncode == Exit.USAGE
+    assert "already has README.md" in done.stderr
+    assert folder.joinpath("README.md").read_text() == "mine"
+    assert not folder.joinpath("predictor.py").exists()
+
+
+def test_a_key_is_shown_once_and_its_hash_is_a_line(tmp_path: Path) -> None:
+    done = headway("key", cwd=tmp_path)
+    line = done.stdout.strip()
+    assert len(line) == 64
+    assert int(line, 16)
+    assert line not in done.stderr
