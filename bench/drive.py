@@ -1,6 +1,6 @@
 """Runs a load generator as a process of its own and reads what it saw.
 
-Closed loops run with wrk where it is installed (one thread; it takes a fifth of the CPU that
+Closed loops run with wrk where it is installed (one thread; it takes half the CPU that
 load.py takes), open loops with load.py, which wrk cannot do without hiding the wait of requests
 that it did not send.
 """

@@ -127,7 +127,9 @@ def show(console: Console, results: Results, scenario: Scenario) -> None:
         table.add_column(LABELS[metric], justify="right")
     for name in who:
         cells = (results.spread(scenario.name, name, metric) for metric in shown)
-        table.add_row(name, *(spread.text() if spread else "" for spread in cells))
+        table.add_row(
+            name, *(spread.text().replace(" (", "\n(") if spread else "" for spread in cells)
+        )
     console.print(table)
     for name in who:
         for reason in dict.fromkeys(results.voids(scenario.name, name)):

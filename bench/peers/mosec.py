@@ -15,7 +15,7 @@ VARIANTS: Mapping[str, Sequence[str]] = {
 """json is mosec's own, the standard library's; msgspec overrides two methods of the worker."""
 IS_ONE_START = False
 TUNING: Mapping[str, Tuning] = {
-    "tiny": {"workers": 2, "batch": 32, "wait_ms": 1},
+    "tiny": {"workers": 2, "batch": 16, "wait_ms": 1},
     "minilm": {"workers": 2, "batch": 1, "wait_ms": 1},
     "mobilenet": {"workers": 2, "batch": 1, "wait_ms": 1},
 }

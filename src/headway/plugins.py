@@ -84,7 +84,9 @@ def _third_parties(kind: str) -> dict[str, str]:
 
     found = {e.name: e.value for e in entry_points(group=f"headway.{kind}")}
     if clash := set(found) & set(names(kind)):
-        raise PluginError(f"an installed package names a {kind} plugin {min(clash)!r}, which is built in; rename it")
+        raise PluginError(
+            f"an installed package names a {kind} plugin {min(clash)!r}, which is built in; rename it"
+        )
     return found
 
 
@@ -92,4 +94,6 @@ def _unknown(kind: str, name: str) -> PluginError:
     known = sorted({*names(kind), *_third_parties(kind)})
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return PluginError(f"there is no {kind} plugin named {name!r}; known: {', '.join(known) or 'none'}{hint}")
+    return PluginError(
+        f"there is no {kind} plugin named {name!r}; known: {', '.join(known) or 'none'}{hint}"
+    )

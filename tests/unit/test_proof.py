@@ -196,3 +196,21 @@ def test_an_unproven_axis_joins_the_shape() -> None:
 
     assert (spec.shape, spec.has_rows) == ((-1, 3), False)
     assert without_rows(spec) == spec
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_classifier_that_is_sure_of_nearly_every_row_is_proven(seed: int) -> None:
+    weights = np.random.default_rng(seed).standard_normal(30).astype(np.float32) * 500
+
+    def classify(x: Any) -> Any:
+        return {"label": (x @ weights > 0).astype(np.int64)}
+
+    features = (TensorSpec("x", "float32", (30,)),)
+    assert prove_rows(Fake(classify, features)) is None
+
+
+def test_a_classifier_that_says_the_same_of_every_row_is_not_proven() -> None:
+    reason = prove_rows(Fake(lambda x: np.ones(len(x), np.float32)))
+
+    assert reason
+    assert "all the same" in reason

@@ -127,7 +127,9 @@ class Fleet:
         is_early = member.phase in (Phase.STARTING, Phase.JOINING)
         self.early_deaths = self.early_deaths + 1 if is_early else 0
         if self.early_deaths >= MAX_EARLY_DEATHS:
-            self.failure = f"{self.early_deaths} workers in a row died before they were ready: {reason}"
+            self.failure = (
+                f"{self.early_deaths} workers in a row died before they were ready: {reason}"
+            )
             return []
         if self.early_deaths > 1:
             back_off = BACK_OFF_S * 2 ** (self.early_deaths - 2)
@@ -147,7 +149,9 @@ class Fleet:
         orders = [(Order.KILL, m.id) for m in list(self._current()) if m.phase not in _SERVING]
         for _, given_up in orders:
             del self.members[given_up]
-        self.generation = max((m.generation for m in self.members.values()), default=self.generation)
+        self.generation = max(
+            (m.generation for m in self.members.values()), default=self.generation
+        )
         return orders
 
     def replace(self, now: float) -> Orders:
@@ -197,7 +201,11 @@ class Fleet:
     def _retire_old(self) -> Orders:
         """Tell to leave: one of an older generation for each new one that is ready, and whoever is too many."""
         ready = [m for m in self._current() if m.phase in _SERVING]
-        old = [m for m in self.members.values() if m.generation < self.generation and m.phase in _SERVING]
+        old = [
+            m
+            for m in self.members.values()
+            if m.generation < self.generation and m.phase in _SERVING
+        ]
         spare = max(0, len(ready) + len(old) - self.size)
         leaving = (old + ready[::-1])[:spare] if ready else []
         for member in leaving:

@@ -98,10 +98,15 @@ Buffer = bytes | bytearray | memoryview
 
 def encode(message: Message, buffers: Sequence[Buffer] = ()) -> bytes:
     """Write one frame."""
+    return b"".join(pieces(message, buffers))
+
+
+def pieces(message: Message, buffers: Sequence[Buffer] = ()) -> list[Buffer]:
+    """Write one frame without joining it, for buffers that are worth no copy."""
     header = _encoder.encode(message)
     size = len(header)
     rest = 4 + size + sum(map(len, buffers)) if buffers else 4 + size
-    return b"".join((_LENGTHS.pack(rest, size), header, *buffers))
+    return [_LENGTHS.pack(rest, size), header, *buffers]
 
 
 def decode(frame: memoryview) -> tuple[Message, memoryview]:

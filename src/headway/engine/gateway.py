@@ -73,7 +73,9 @@ class Gateway:
         gateways: int = 1,
     ) -> None:
         self.loop = loop
-        self.pools = {name: Pool(loop, name, tally, self.part_if_idle) for name, tally in tallies.items()}
+        self.pools = {
+            name: Pool(loop, name, tally, self.part_if_idle) for name, tally in tallies.items()
+        }
         self.late = 0
         """Answers that came when nobody waited any more."""
         self._tell = tell
@@ -93,9 +95,7 @@ class Gateway:
 
     # Requests come and go
 
-    def submit(
-        self, pool: Pool, question: Question, body: bytes, caller: Caller
-    ) -> int:
+    def submit(self, pool: Pool, question: Question, body: bytes, caller: Caller) -> int:
         """Take a request; its answer, or its refusal, goes to the caller's exchange, exactly once.
 
         Returns:
@@ -205,6 +205,11 @@ class Gateway:
         waited_s = (flight.sent_at or now) - flight.queued_at
         pool.tally.answered(outcome, now - flight.queued_at, waited_s)
 
+    def gauge(self) -> None:
+        """Write what waits and what is under way now; nothing may have moved since the last grab."""
+        for pool in self.pools.values():
+            pool.gauge()
+
     def _fail(self, flight: Flight, error: HeadwayError) -> None:
         """Answer a request that is over with an error."""
         self._end(flight, outcome_of(error))
@@ -213,8 +218,18 @@ class Gateway:
     def _tell_error(self, flight: Flight, error: HeadwayError) -> None:
         """An error in the question's own dialect."""
         question = flight.ask
-        ask = Ask(question.op, flight.pool.name, "", b"", question.headers or {}, question.query, flight.request_id)
-        flight.exchange.finish(flight.serial, self.codec(question.codec).render(ask, error), flight.request_id)
+        ask = Ask(
+            question.op,
+            flight.pool.name,
+            "",
+            b"",
+            question.headers or {},
+            question.query,
+            flight.request_id,
+        )
+        flight.exchange.finish(
+            flight.serial, self.codec(question.codec).render(ask, error), flight.request_id
+        )
 
     def _stop(self, flight: Flight) -> None:
         """Tell the worker that nobody waits for a request any more."""
@@ -353,13 +368,19 @@ class Gateway:
         """Whether some slot of a model is alive: by a sign of life under a second old, or by a probe now."""
         now = time.monotonic()
         links = [link for link in pool.links if not link.worker.is_suspended]
-        if any(now - link.heard_at < EVIDENCE_S or (link.flights and now < link.busy_until) for link in links):
+        if any(
+            now - link.heard_at < EVIDENCE_S or (link.is_busy and now < link.busy_until)
+            for link in links
+        ):
             return True
-        probes = [link.take_probe() for link in links if link.has_credit or link.probe is not None]
+        probes = [link.take_probe() for link in links if link.has_credit or not link.is_busy]
         if not probes:
             return False
         done, _ = await asyncio.wait(probes, timeout=PROBE_S, return_when=asyncio.FIRST_COMPLETED)
-        return any(probe.result() for probe in done)
+        if any(probe.result() for probe in done):
+            return True
+        # Busy for another gateway: that its process answers pings is all that can be known here.
+        return self._gateways > 1 and any(link.is_lent_elsewhere for link in links)
 
 
 def _reply(answer: Answer, body: bytes) -> Reply:

@@ -9,12 +9,21 @@ can say whose answer is whose. No sockets here, and no threads but the predictor
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Hashable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import Any
 
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
+from headway.engine.rows import by_key, cut, halve, is_ordered
 from headway.errors import (
     BadInput,
     BadOutput,
@@ -138,7 +147,7 @@ class Run:
                 self._stream(ticket)
         else:
             for group in self._groups(decoded):
-                for batch in _cut(group, self._bounds.max_rows):
+                for batch in cut(group, self._bounds.max_rows):
                     self._perform(batch)
                     self._finish(ticket for ticket, _ in batch)
         self._flush(is_last=True)
@@ -158,6 +167,8 @@ class Run:
             if self._signature.context is not None:
                 ticket.context = Context(ask.request_id, ask.headers, ticket.deadline)
                 ticket.call.contexts = ticket.context
+                if ticket.is_cancelled:  # by another thread, before it could find the context
+                    ticket.context.cancel()
         except HeadwayError as e:
             self._fail(ticket, e)
             return False
@@ -193,7 +204,7 @@ class Run:
             if keys is None:
                 groups.setdefault(owner, []).append((ticket, rows))
                 continue
-            for key, members in _by_key(keys):
+            for key, members in by_key(keys):
                 groups.setdefault((owner, key), []).append((ticket, members))
         return list(groups.values())
 
@@ -236,7 +247,7 @@ class Run:
         if total == 1 or not may_repeat:
             self._blame(batch, _told(error))
             return
-        half, rest = _halve(batch, total // 2)
+        half, rest = halve(batch, total // 2)
         for part in (half, rest):
             alive = [piece for piece in part if not self._is_over(piece[0])]
             if alive:
@@ -298,7 +309,11 @@ class Run:
             if ticket.is_done or ticket.call is None:
                 continue
             kept = sum(len(rows) for rows, _ in ticket.parts)
-            lost = len(ticket.errors.keys() - {r for rows, _ in ticket.parts for r in rows}) if ticket.errors else 0
+            lost = (
+                len(ticket.errors.keys() - {r for rows, _ in ticket.parts for r in rows})
+                if ticket.errors
+                else 0
+            )
             if kept + lost == ticket.call.rows:
                 self._encode(ticket, self._joined(ticket))
         if time.perf_counter() - self._flushed_at > FLUSH_S:
@@ -309,12 +324,14 @@ class Run:
         parts = ticket.parts
         if len(parts) == 1 and len(parts[0][0]) == (ticket.call.rows if ticket.call else 0):
             values = parts[0][1].values
-            if _is_ordered(parts[0][0]):
+            if is_ordered(parts[0][0]):
                 return Result(values, ticket.errors)
         by_row = {
             row: single
             for rows, part in parts
-            for row, single in zip(rows, self._wire.split(Result(part.values), [1] * len(rows)), strict=True)
+            for row, single in zip(
+                rows, self._wire.split(Result(part.values), [1] * len(rows)), strict=True
+            )
         }
         if not by_row:
             return Result([], ticket.errors)
@@ -349,25 +366,34 @@ class Run:
     def _stream(self, ticket: Ticket) -> None:
         assert ticket.call is not None
         if ticket.call.rows != 1:
-            self._fail(ticket, BadInput(where="body", expected="one item, for a stream", found=f"{ticket.call.rows}"))
+            self._fail(
+                ticket,
+                BadInput(
+                    where="body", expected="one item, for a stream", found=f"{ticket.call.rows}"
+                ),
+            )
             return
         is_begun = False
         started = time.perf_counter()
         self._timing.batches.append(1)
-        items = self._items(self._opened.predict(**self._item(ticket, 0)))
+        items: Iterator[Any] = iter(())
         try:
+            items = self._items(self._opened.predict(**self._item(ticket, 0)))
             for value in items:
                 if ticket.is_cancelled:
                     break
-                piece = ticket.codec.chunk(ticket.ask, ticket.call, value, self._wire)
+                if time.monotonic() >= ticket.deadline:
+                    raise DeadlineError(timeout_s=self._bounds.timeout_s)
+                item = self._wire.check_item(value)
+                piece = ticket.codec.chunk(ticket.ask, ticket.call, item, self._wire)
                 if not is_begun:
                     is_begun = True
                     self._begin(ticket)
                 self._ready.append(Said(ticket.id, CHUNK, piece))
                 self._flush()
-        except Exception as e:  # noqa: BLE001  (user code; told to its caller and logged)
+        except Exception as e:
             error = _told(e)
-            if not isinstance(error, CallerError):
+            if not isinstance(error, CallerError | DeadlineError):
                 log.error("predict_failed", exc_info=e, extra={"request_id": ticket.ask.request_id})
             if is_begun:
                 ticket.is_done = True
@@ -380,9 +406,11 @@ class Run:
             if not is_begun:
                 self._begin(ticket)
             ticket.is_done = True
-            self._ready.append(Said(ticket.id, END, b"", Cancelled() if ticket.is_cancelled else None))
+            self._ready.append(
+                Said(ticket.id, END, b"", Cancelled() if ticket.is_cancelled else None)
+            )
         finally:
-            items.close()
+            _close(items, ticket.ask.request_id)
             self._timing.compute_s += time.perf_counter() - started
 
     def _begin(self, ticket: Ticket) -> None:
@@ -407,14 +435,24 @@ class Run:
                 self._await_all([output.aclose()])
 
     def _flush(self, *, is_last: bool = False) -> None:
+        self._flushed_at = time.perf_counter()
+        if not self._ready and not is_last:
+            return
         ready, self._ready = self._ready, []
         timing, self._timing = self._timing, Timing()
-        self._flushed_at = time.perf_counter()
-        if ready or is_last:
-            self._say(ready, timing, is_last)
+        self._say(ready, timing, is_last)
 
 
 _END = object()
+
+
+def _close(items: Any, request_id: str) -> None:
+    """Let a stream's generator tidy up; what it raises then concerns no caller."""
+    try:
+        if hasattr(items, "close"):
+            items.close()
+    except Exception:
+        log.error("predict_failed", exc_info=True, extra={"request_ids": [request_id]})
 
 
 def _closing(items: Any) -> Iterator[Any]:
@@ -432,52 +470,7 @@ def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:
     ticket, rows = piece
     assert ticket.call is not None
-    return ticket.call, None if len(rows) == ticket.call.rows and _is_ordered(rows) else rows
-
-
-def _is_ordered(rows: Sequence[int]) -> bool:
-    return isinstance(rows, range) or list(rows) == sorted(rows)
-
-
-def _by_key(keys: Sequence[Hashable]) -> list[tuple[Hashable, Sequence[int]]]:
-    first = keys[0]
-    if all(key == first for key in keys):
-        return [(first, range(len(keys)))]
-    members: dict[Hashable, list[int]] = {}
-    for row, key in enumerate(keys):
-        members.setdefault(key, []).append(row)
-    return list(members.items())
-
-
-def _cut(group: Sequence[Piece], max_rows: int) -> Iterator[list[Piece]]:
-    """Cut a group into batches of at most `max_rows` rows, splitting a request only where it must be."""
-    batch: list[Piece] = []
-    room = max_rows
-    for ticket, rows in group:
-        if batch and room < len(rows) <= max_rows:
-            yield batch
-            batch, room = [], max_rows
-        while len(rows) > room:
-            batch.append((ticket, rows[:room]))
-            yield batch
-            rows, batch, room = rows[room:], [], max_rows
-        if rows:
-            batch.append((ticket, rows))
-            room -= len(rows)
-    if batch:
-        yield batch
-
-
-def _halve(batch: Sequence[Piece], rows_left: int) -> tuple[list[Piece], list[Piece]]:
-    half: list[Piece] = []
-    rest: list[Piece] = []
-    for ticket, rows in batch:
-        if rows_left and rows[:rows_left]:
-            half.append((ticket, rows[:rows_left]))
-        if rows[rows_left:]:
-            rest.append((ticket, rows[rows_left:]))
-        rows_left = max(0, rows_left - len(rows))
-    return half, rest
+    return ticket.call, None if len(rows) == ticket.call.rows and is_ordered(rows) else rows
 
 
 def _raised(outcome: Any) -> Any:

@@ -38,5 +38,7 @@ def inflate(body: bytes | memoryview, coding: str, limit_bytes: int) -> bytes:
             raise BadInput(f"body: expected whole {coding} data, found it cut short")
         out.append(piece)
     if stream.unused_data:
-        raise BadInput(f"body: found {len(stream.unused_data)} bytes behind the end of the {coding} data")
+        raise BadInput(
+            f"body: found {len(stream.unused_data)} bytes behind the end of the {coding} data"
+        )
     return b"".join(out)

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from headway.engine.pool import Pool
 
 
+_LARGE_BYTES = 64 * 2**10
+_FEW = 64
+"""A frame of so few buffers, one of them large, is sent without being joined first."""
+
+
 class Owner(Protocol):
     """Whom a link tells what has come: the gateway."""
 
@@ -42,6 +47,8 @@ class SlotLink(asyncio.Protocol):
         self.flights: dict[int, Flight] = {}
         self.has_credit = False
         self.has_asked = False
+        self.is_busy = False
+        """The slot has a grab of ours."""
         self.probe: asyncio.Future[bool] | None = None
         self.heard_at = time.monotonic()
         self.busy_until = 0.0
@@ -60,7 +67,9 @@ class SlotLink(asyncio.Protocol):
         self.heard_at = time.monotonic()
         for frame in self._framer.feed(data):
             message, buffers = frames.decode(frame)
+            self._answer_probe(message)
             if isinstance(message, Replies):
+                self.is_busy = not (message.is_credit or message.is_last)
                 self._owner.answered(self, message, buffers)
                 if message.is_credit:
                     self._credited()
@@ -78,15 +87,41 @@ class SlotLink(asyncio.Protocol):
     def send(self, message: frames.Message, buffers: Sequence[bytes] = ()) -> None:
         """Send a frame; if the worker is gone, `connection_lost` says so soon."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frames.encode(message, buffers))
+            pieces = frames.pieces(message, buffers)
+            if len(buffers) <= _FEW and any(len(b) > _LARGE_BYTES for b in buffers):
+                self._transport.writelines(pieces)
+            else:
+                self._transport.write(b"".join(pieces))
+
+    @property
+    def is_lent_elsewhere(self) -> bool:
+        """Another gateway has the slot's credit, or a grab in it."""
+        return not (self.has_credit or self.is_busy)
+
+    def grab(self, entries: list[frames.Entry], bodies: Sequence[bytes] = ()) -> None:
+        """Spend the slot's credit."""
+        self.pool.free.remove(self)
+        self.has_credit = False
+        self.is_busy = True
+        self.send(frames.Grab(entries), bodies)
+
+    def want(self) -> None:
+        """Ask for the credit that is lent elsewhere."""
+        if not self.has_asked:
+            self.has_asked = True
+            self.send(frames.Want())
 
     def take_probe(self) -> asyncio.Future[bool]:
-        """Ask the idle slot for a round trip; the future ends when it has answered, or the link is gone."""
+        """Ask a slot that has no grab of ours for a round trip: an empty grab, or its credit.
+
+        The future ends when it has answered, or the link is gone.
+        """
         if self.probe is None:
             self.probe = self.pool.loop.create_future()
-            self.pool.free.remove(self)
-            self.has_credit = False
-            self.send(frames.Grab([]))
+            if self.has_credit:
+                self.grab([])
+            else:
+                self.want()
         return self.probe
 
     def close(self) -> None:
@@ -94,11 +129,14 @@ class SlotLink(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _credited(self) -> None:
-        self.has_credit = True
-        if self.probe is not None:
+    def _answer_probe(self, message: frames.Message) -> None:
+        """Any word of the slot's own thread is the sign of life that a probe waits for."""
+        if self.probe is not None and not isinstance(message, frames.Recall):
             self.probe.set_result(True)
             self.probe = None
+
+    def _credited(self) -> None:
+        self.has_credit = True
         self.pool.credited(self)
 
 

@@ -79,7 +79,7 @@ class Loaded:
         ticket = Ticket(1, self._codec, ask, time.monotonic() + self._timeout_s)
         said: list[Said] = []
 
-        def say(ready: list[Said], timing: Timing, is_last: bool) -> None:  # noqa: FBT001
+        def say(ready: list[Said], timing: Timing, is_last: bool) -> None:
             said.extend(ready)
 
         run = Run(
@@ -134,5 +134,3 @@ def load_spec(spec: ModelSpec) -> Loaded:
     """Load one model of a project into this process. Raises HeadwayError."""
     count = threads.threads_of(spec.settings, threads.available_cores().count)
     return Loaded(open_spec(spec, count, may_spin=False), spec.settings.timeout_s)
-
-

@@ -31,7 +31,7 @@ class Meet(Say, tag="meet"):
 
 
 class Ping(Say, tag="ping"):
-    """Are you there?"""
+    """Show a sign of life."""
 
 
 class Leave(Say, tag="leave"):
@@ -64,7 +64,7 @@ class Refused(Say, tag="refused"):
 
 
 class Pong(Say, tag="pong"):
-    """I am here."""
+    """The sign of life that was asked for."""
 
 
 # Supervisor to gateway
@@ -169,6 +169,24 @@ class Cancel(Say, tag="cancel"):
 
 
 Message = (
-    Hold | Meet | Ping | Leave | Loaded | Refused | Pong | Listen | Join | Suspend | Resume | Part | Forget | Trouble
-    | Ready | Drain | Joined | Parted | Drained | Cancel
+    Hold
+    | Meet
+    | Ping
+    | Leave
+    | Loaded
+    | Refused
+    | Pong
+    | Listen
+    | Join
+    | Suspend
+    | Resume
+    | Part
+    | Forget
+    | Trouble
+    | Ready
+    | Drain
+    | Joined
+    | Parted
+    | Drained
+    | Cancel
 )

@@ -197,7 +197,12 @@ class Party:
             "failure": self.fleet.failure,
             "restarts": self.fleet.restarts,
             "workers": [
-                {"id": m.id, "pid": self.processes[m.id].pid, "phase": m.phase.value, "generation": m.generation}
+                {
+                    "id": m.id,
+                    "pid": self.processes[m.id].pid,
+                    "phase": m.phase.value,
+                    "generation": m.generation,
+                }
                 for m in self.fleet.members.values()
                 if m.id in self.processes
             ],

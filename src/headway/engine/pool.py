@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headway.config import ModelSettings
-from headway.engine import frames
 from headway.engine.batcher import Batcher, Limits
 from headway.engine.frames import Entry
 from headway.engine.life import Event, Flight
@@ -33,7 +32,11 @@ class Pool:
     """One model: its queue and the slots that serve it."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, name: str, tally: Tally, let_go: Callable[[Peer], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+        tally: Tally,
+        let_go: Callable[[Peer], None],
     ) -> None:
         self.loop = loop
         self._let_go = let_go
@@ -78,11 +81,10 @@ class Pool:
 
     def demand(self) -> None:
         """Ask the slots whose credit is lent elsewhere, if something waits and none is free."""
-        if self.batcher.queued and not self.free:
+        if self.batcher.queued and all(link.worker.is_suspended for link in self.free):
             for link in self.links:
-                if not (link.has_credit or link.has_asked or link.flights or link.worker.is_leaving):
-                    link.has_asked = True
-                    link.send(frames.Want())
+                if link.is_lent_elsewhere and not link.worker.is_leaving:
+                    link.want()
 
     def _dispatch(self) -> None:
         self._is_woken = False
@@ -90,14 +92,12 @@ class Pool:
         while self.free and self.batcher.queued:
             link = next((free for free in self.free if not free.worker.is_suspended), None)
             if link is None:
-                return
+                break
             now = time.monotonic()
             grab = self.batcher.take(len(self.links), now)
             if not grab:
                 self._hold(now)
                 return
-            self.free.remove(link)
-            link.has_credit = False
             self._send(link, grab, now)
         self.demand()
 
@@ -123,11 +123,18 @@ class Pool:
             ask: Question = flight.ask
             entries.append(
                 Entry(
-                    flight.id, ask.codec, ask.op, flight.size, flight.deadline - now,
-                    flight.request_id, ask.headers, ask.query, flight.is_alone,
+                    flight.id,
+                    ask.codec,
+                    ask.op,
+                    flight.size,
+                    flight.deadline - now,
+                    flight.request_id,
+                    ask.headers,
+                    ask.query,
+                    flight.is_alone,
                 )
             )
         link.busy_until = max(f.deadline for f in grab)
-        link.send(frames.Grab(entries), [f.body for f in grab])
+        link.grab(entries, [f.body for f in grab])
         self.tally.grabbed(len(grab))
         self.gauge()

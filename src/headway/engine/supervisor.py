@@ -20,7 +20,18 @@ from typing import Any
 from headway import config
 from headway.config import ModelSpec, ServerSettings
 from headway.engine.channel import Channel, pair
-from headway.engine.messages import Drain, Drained, Joined, Leave, Listen, Message, Parted, Ping, Pong, Ready
+from headway.engine.messages import (
+    Drain,
+    Drained,
+    Joined,
+    Leave,
+    Listen,
+    Message,
+    Parted,
+    Ping,
+    Pong,
+    Ready,
+)
 from headway.engine.party import Party, ended_by
 from headway.engine.watch import Watch
 from headway.errors import Exit
@@ -193,7 +204,9 @@ class Supervisor:
 
     # Children
 
-    def _spawn(self, module: str, name: str, environment: dict[str, str], fds: Sequence[int]) -> Child:
+    def _spawn(
+        self, module: str, name: str, environment: dict[str, str], fds: Sequence[int]
+    ) -> Child:
         ours, theirs = pair()
         ours.settimeout(1.0)
         logs = (self.settings.log_format, self.settings.log_level)
@@ -279,7 +292,9 @@ class Supervisor:
         parties = list(self.parties.values())
         if all(p.fleet.failure and not p.fleet.ready for p in parties):
             self._end(Exit.MODEL)
-        elif all(p.fleet.ready or (p.fleet.failure and not p.spec.settings.is_required) for p in parties):
+        elif all(
+            p.fleet.ready or (p.fleet.failure and not p.spec.settings.is_required) for p in parties
+        ):
             self.is_ready = True
             for gateway in self.gateways.values():
                 gateway.channel.send(Ready())
@@ -320,7 +335,9 @@ class Supervisor:
         self._gateway_deaths += 1
         if not self.is_ready and self._gateway_deaths >= MAX_GATEWAY_DEATHS:
             self._end(Exit.BUG)
-        self._loop.call_later(0.0 if self.is_ready else GATEWAY_BACK_OFF_S, self._start_gateway, index)
+        self._loop.call_later(
+            0.0 if self.is_ready else GATEWAY_BACK_OFF_S, self._start_gateway, index
+        )
 
     def _hear_gateway(self, child: Child, message: Message) -> None:
         index = self._index(child)

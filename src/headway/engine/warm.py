@@ -53,7 +53,11 @@ def _ask(opened: Opened, coroutines: Coroutines | None, rows: int) -> float | No
     if call is None or opened.signature.is_stream:
         return None
     started = time.perf_counter()
-    arguments = opened.wire.gather([(call, None)]) if opened.signature.is_batched else opened.wire.item(call, 0)
+    arguments = (
+        opened.wire.gather([(call, None)])
+        if opened.signature.is_batched
+        else opened.wire.item(call, 0)
+    )
     if opened.signature.context is not None:
         arguments[opened.signature.context] = Context("warm-up", {}, None)
     output = opened.predict(**arguments)

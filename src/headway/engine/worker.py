@@ -123,7 +123,11 @@ class Slot(threading.Thread):
 
         def say(said: list[Said], timing: Timing, is_last: bool) -> None:
             keeps = is_last and self._next(line) is line
-            self._send(line, _replies(said, timing, is_last=is_last, is_credit=keeps), [s.body for s in said])
+            self._send(
+                line,
+                _replies(said, timing, is_last=is_last, is_credit=keeps),
+                [s.body for s in said],
+            )
 
         try:
             self._worker.perform(tickets, say)
@@ -171,7 +175,9 @@ class Slot(threading.Thread):
                 self._lend(other)
                 break
 
-    def _send(self, line: Line, message: frames.Message, buffers: list[bytes] | None = None) -> None:
+    def _send(
+        self, line: Line, message: frames.Message, buffers: list[bytes] | None = None
+    ) -> None:
         try:
             line.sock.sendall(frames.encode(message, buffers or ()))
         except OSError:
@@ -196,7 +202,9 @@ def _answer(said: Said) -> Answer:
     if reply is None:
         return Answer(said.id, said.part, len(said.body), outcome)
     headers = list(reply.headers) or None
-    return Answer(said.id, said.part, len(said.body), outcome, reply.status, reply.content_type, headers)
+    return Answer(
+        said.id, said.part, len(said.body), outcome, reply.status, reply.content_type, headers
+    )
 
 
 class Worker:
@@ -218,10 +226,14 @@ class Worker:
             item_s=warmth.item_s,
         )
         gain = threads.choose_batch(warmth.costs) if warmth.costs else _MAX_AUTO_ROWS
-        max_batch = spec.settings.max_batch or (gain if self._opened.signature.is_batched else _item_batch(warmth.item_s))
+        max_batch = spec.settings.max_batch or (
+            gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
+        )
         max_rows = spec.settings.max_rows or max(gain, 1)
         self._bounds = Bounds(max_rows, hold.max_body_bytes, spec.settings.timeout_s)
-        self._codecs = {name: plugins.load("protocols", name) for name in plugins.names("protocols")}
+        self._codecs = {
+            name: plugins.load("protocols", name) for name in plugins.names("protocols")
+        }
         self._tickets: dict[tuple[int, int], Ticket] = {}
         self.loaded = Loaded(
             description=self._opened.description,
@@ -246,7 +258,15 @@ class Worker:
             body = buffers[at : at + entry.size]
             at += entry.size
             headers = entry.headers or {}
-            ask = Ask(entry.op, self.spec.name, self.spec.version, body, headers, entry.query, entry.request_id)
+            ask = Ask(
+                entry.op,
+                self.spec.name,
+                self.spec.version,
+                body,
+                headers,
+                entry.query,
+                entry.request_id,
+            )
             ticket = Ticket(entry.id, self._codec(entry.codec), ask, now + entry.budget_s)
             ticket.coding = headers.get("content-encoding", "")
             ticket.is_alone = entry.is_alone

@@ -268,7 +268,7 @@ class ArrayField:
         elif isinstance(column, Cut) and column.slab.array.ndim < 3 and self._is_narrow:
             # The batch was turned into lists once for all callers; each takes its own.
             lists = column.lists
-            data = lists if column.slab.array.ndim == 1 else list(chain.from_iterable(lists))
+            data: Any = lists if column.slab.array.ndim == 1 else list(chain.from_iterable(lists))
             return Block(self.dtype, (len(lists), *column.slab.array.shape[1:]), data)
         else:
             array = self.array(column)

@@ -6,7 +6,7 @@ without. Nothing of the user's is imported here, only its text is read, and no p
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -121,14 +121,10 @@ def check_name(name: str, where: str) -> str:
     return name
 
 
-def suffixes() -> Mapping[str, str]:
-    """The file name endings that runtimes open, each with its runtime."""
-    return {
-        suffix: runtime
-        for runtime in plugins.in_turn("runtimes")
-        for suffix in plugins.literal("runtimes", runtime, "SUFFIXES")
-        if suffix != ".py"
-    }
+def suffixes() -> Iterator[str]:
+    """The file name endings that runtimes open; those of installed packages come last."""
+    for runtime in plugins.in_turn("runtimes"):
+        yield from (s for s in plugins.literal("runtimes", runtime, "SUFFIXES") if s != ".py")
 
 
 def _split(target: str) -> tuple[Path, str]:
@@ -174,9 +170,8 @@ def _confined(root: Path, relative: str, where: str) -> Path:
 
 
 def _check_suffix(file: str, where: str) -> None:
-    known = suffixes()
-    if not any(file.endswith(suffix) for suffix in known):
-        endings = ", ".join([".py", *sorted(known)])
+    if not any(file.endswith(suffix) for suffix in suffixes()):
+        endings = ", ".join([".py", *sorted(suffixes())])
         problem = f"{file!r} has no ending that can be served; known: {endings}"
         raise ConfigError(where=where, problem=problem)
 

@@ -21,7 +21,15 @@ from headway.model.kind import field_of_mark, field_of_type
 from headway.model.marks import BatchMark, Context, Reject, Tensor
 from headway.model.output import ArrayOutput, ColumnsOutput, ListOutput, Output
 from headway.model.predictor import Predictor, traits_of
-from headway.model.values import bare, marks_of, show, struct_fields, value_field, without
+from headway.model.values import (
+    ValueField,
+    bare,
+    marks_of,
+    show,
+    struct_fields,
+    value_field,
+    without,
+)
 
 MISSING = inspect.Parameter.empty
 _STREAMS = (
@@ -212,6 +220,7 @@ def _annotation(p: inspect.Parameter, hints: Mapping[str, Any], where: str) -> A
 
 def _parameter(p: inspect.Parameter, annotation: Any, where: str) -> Parameter:
     field, is_batched = _read_field(annotation, where)
+    _refuse_nested_kinds(field, where)
     if getattr(field, "is_columnar", False):
         advice = "give each array its own parameter"
         raise SignatureError(where=where, found="a struct of arrays", advice=advice)
@@ -219,6 +228,18 @@ def _parameter(p: inspect.Parameter, annotation: Any, where: str) -> Parameter:
     if default is not MISSING:
         _check_default(field, default, where, is_batched=is_batched)
     return Parameter(p.name, field, is_batched, default)
+
+
+def _refuse_nested_kinds(field: Field, where: str) -> None:
+    """A kind inside of a struct can be answered, but not read yet."""
+    if not isinstance(field, ValueField):
+        return
+    try:
+        msgspec.json.schema(field.json_type)
+    except TypeError as e:
+        advice = "give it a parameter of its own"
+        found = "an image, array or table inside of another type"
+        raise SignatureError(where=where, found=found, advice=advice) from e
 
 
 def _check_default(field: Field, default: Any, where: str, *, is_batched: bool) -> None:

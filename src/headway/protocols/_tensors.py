@@ -105,7 +105,8 @@ def read_json(
 
 def _numbers(name: str, type_: Type, shape: Sequence[int], raw: bytes) -> Any:
     """Numbers or booleans, flat or nested exactly as the shape says."""
-    is_nested = raw.count(b"[") > 1
+    # `find` runs at the speed of memory, which `count` does not.
+    is_nested = raw.find(b"[", raw.find(b"[") + 1) >= 0
     if is_nested and not _is_regular(raw, shape):
         raise _irregular(name, shape)
     if len(raw) >= LARGE_BYTES and type_.buffer:

@@ -29,7 +29,7 @@ REQUIRES: Sequence[str] = ("scikit-learn>=1.5", "skops>=0.13", "threadpoolctl>=3
 _log = logging.getLogger(__name__)
 
 _TRUST = (
-    "set `is_trusted: true` for this model in headway.yaml if you trust its author to run code here"
+    "set `trusted: true` for this model in headway.yaml if you trust its author to run code here"
 )
 
 _DAMAGE = (

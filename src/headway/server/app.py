@@ -10,7 +10,7 @@ import itertools
 import logging
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -132,7 +132,9 @@ class App:
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         """Render the refusal of what never became a request."""
         request_id = self._new_id()
-        self._unrouted.answered(outcome_of(errors.BusyError() if error.status == 503 else errors.CallerError()), 0.0)
+        self._unrouted.answered(
+            outcome_of(errors.BusyError() if error.status == 503 else errors.CallerError()), 0.0
+        )
         dialect = self._routes.dialect(head.path if head else "/", _DEFAULT)
         told = errors.CallerError(error.message)
         told.code = error.code
@@ -285,6 +287,7 @@ class App:
         )
 
     def _metrics(self, head: Head) -> Reply:
+        self._gateway.gauge()
         ready = {name: bool(pool.links) for name, pool in self._gateway.pools.items()}
         text = exposition(
             self._board,

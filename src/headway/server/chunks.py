@@ -53,7 +53,7 @@ class FramingError(CallerError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.code = _CODES.get(status, "bad_request")  # type: ignore[misc]  # one class, a code a status
+        self.code = _CODES.get(status, "bad_request")
 
 
 class Pieces:

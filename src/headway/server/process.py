@@ -92,6 +92,7 @@ class Process:
         gateway = self._gateway
         if isinstance(message, Ping):
             self._channel.send(Pong())
+            gateway.gauge()  # another gateway may be asked for them
         elif isinstance(message, Join):
             self._start(gateway.join(message, fds))
         elif isinstance(message, Suspend | Resume):

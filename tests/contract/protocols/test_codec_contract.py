@@ -23,7 +23,8 @@ CODEC_PARTS = ("decode", "encode", "chunk", "chunk_error", "stream_type", "answe
 def every_error() -> list[type[HeadwayError]]:
     found = [HeadwayError]
     for kind in found:
-        found.extend(k for k in kind.__subclasses__() if k not in found)
+        children = (k for k in kind.__subclasses__() if k.__module__ == HeadwayError.__module__)
+        found.extend(k for k in children if k not in found)
     return found
 
 

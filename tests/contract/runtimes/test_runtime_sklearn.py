@@ -134,7 +134,7 @@ def test_a_malicious_joblib_archive_does_not_run(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     joblib.dump(Bomb(ran), tmp_path / "m.joblib", compress=("gzip", 3))
 
-    with pytest.raises(BundleError, match=r"set `is_trusted: true`"):
+    with pytest.raises(BundleError, match=r"set `trusted: true`"):
         open_model(tmp_path / "m.joblib", Options())
 
     assert not ran.exists()

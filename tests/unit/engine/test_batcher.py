@@ -3,7 +3,14 @@
 import math
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    precondition,
+    rule,
+)
 
 from headway.engine.batcher import PRIORITIES, Batcher, Limits
 from headway.engine.life import Event, Flight, State
@@ -28,7 +35,9 @@ class Laws(RuleBasedStateMachine):
         self.now = 0.0
         self.next_id = 0
 
-    @rule(target=queued, size=st.integers(0, 15), priority=st.sampled_from(list(PRIORITIES.values())))
+    @rule(
+        target=queued, size=st.integers(0, 15), priority=st.sampled_from(list(PRIORITIES.values()))
+    )
     def submit(self, size: int, priority: int) -> Flight:
         self.next_id += 1
         made = flight(self.next_id, size, priority, self.now)
@@ -61,9 +70,7 @@ class Laws(RuleBasedStateMachine):
         best = min((f.priority for f in self.waiting), default=1)
         if grab:
             assert grab[0] is next(f for f in self.waiting if f.priority == best)
-        assert [f for f in self.waiting if f in grab] == sorted(
-            grab, key=lambda f: self.waiting.index(f)
-        )
+        assert [f for f in self.waiting if f in grab] == sorted(grab, key=self.waiting.index)
         for taken in grab:
             assert taken.state is State.QUEUED
             taken.step(Event.DISPATCH)

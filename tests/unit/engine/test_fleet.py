@@ -1,5 +1,7 @@
 """The fleet's laws, as a state machine in virtual time: never fewer than there were, never a stampede."""
 
+import itertools
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -31,7 +33,9 @@ class World(RuleBasedStateMachine):
                 self.killed.add(worker)
 
     def pick(self, data: st.DataObject, phase: Phase) -> int | None:
-        ids = sorted(m.id for m in self.fleet.members.values() if m.phase is phase and m.id in self.processes)
+        ids = sorted(
+            m.id for m in self.fleet.members.values() if m.phase is phase and m.id in self.processes
+        )
         return data.draw(st.sampled_from(ids)) if ids else None
 
     @rule(data=st.data())
@@ -97,7 +101,8 @@ class World(RuleBasedStateMachine):
         if not hasattr(self, "fleet"):
             return
         current = [
-            m for m in self.fleet.members.values()
+            m
+            for m in self.fleet.members.values()
             if m.generation == self.fleet.generation and m.phase is not Phase.LEAVING
         ]
         assert len(current) <= max(self.fleet.size, self.fleet.ready, 3)
@@ -155,7 +160,7 @@ def test_a_crash_loop_backs_off_and_ends() -> None:
 
     assert len(starts) == MAX_EARLY_DEATHS
     assert "SIGSEGV" in fleet.failure
-    waits = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    waits = [b - a for a, b in itertools.pairwise(starts)]
     assert waits[0] == 0
     assert waits[1:] == sorted(waits[1:])
     assert waits[-1] > 0.3

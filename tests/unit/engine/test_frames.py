@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.engine import frames
-from headway.engine.frames import Answer, Entry, Framer, FrameError, Grab, Replies
+from headway.engine.frames import Answer, Entry, FrameError, Framer, Grab, Replies
 
 entries = st.builds(
     Entry,
@@ -33,7 +33,10 @@ def read(stream: bytes, cuts: list[int]) -> list[tuple[frames.Message, bytes]]:
     return found
 
 
-@given(st.lists(st.tuples(st.lists(entries, max_size=3), bodies), max_size=4), st.lists(st.integers(0, 999)))
+@given(
+    st.lists(st.tuples(st.lists(entries, max_size=3), bodies), max_size=4),
+    st.lists(st.integers(0, 999)),
+)
 def test_messages_survive_however_their_bytes_are_cut(
     sent: list[tuple[list[Entry], list[bytes]]], cuts: list[int]
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 import numpy as np
+import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
@@ -234,6 +235,15 @@ def _unknown_name(text: "Nowhere") -> str:  # type: ignore[name-defined]  # noqa
     return ""
 
 
+@dataclass
+class _Album:
+    cover: PIL.Image.Image
+
+
+def _nested_image(album: _Album) -> str:
+    return ""
+
+
 def _two_structs(x: Flat | Scores) -> str:
     return ""
 
@@ -260,6 +270,7 @@ def _two_structs(x: Flat | Scores) -> str:
         (_odd_default, ("'text'", "default", "JSON")),
         (_wrong_default, ("'count'", "three")),
         (_unknown_name, ("Nowhere", "TYPE_CHECKING")),
+        (_nested_image, ("'album'", "inside of another type", "parameter of its own")),
         (_two_structs, ("'x'", "Flat")),
         (hw.Predictor, ("predict",)),
         (int, ("predict",)),

@@ -1,0 +1,59 @@
+"""Which rows of which requests make a batch: group, cut, halve. Pure; an owner is whatever holds the rows."""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+Owner = TypeVar("Owner")
+
+Rows = Sequence[int]
+
+
+def is_ordered(rows: Rows) -> bool:
+    """Whether rows are in their caller's order."""
+    return isinstance(rows, range) or list(rows) == sorted(rows)
+
+
+def by_key(keys: Sequence[Hashable]) -> list[tuple[Hashable, Rows]]:
+    """The rows of each bucket key, in order."""
+    first = keys[0]
+    if all(key == first for key in keys):
+        return [(first, range(len(keys)))]
+    members: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(keys):
+        members.setdefault(key, []).append(row)
+    return list(members.items())
+
+
+def cut(group: Iterable[tuple[Owner, Rows]], max_rows: int) -> Iterator[list[tuple[Owner, Rows]]]:
+    """Cut a group into batches of at most `max_rows`, splitting an owner's rows only where it must be."""
+    batch: list[tuple[Owner, Rows]] = []
+    room = max_rows
+    for owner, rows in group:
+        rest = rows
+        if batch and room < len(rest) <= max_rows:
+            yield batch
+            batch, room = [], max_rows
+        while len(rest) > room:
+            batch.append((owner, rest[:room]))
+            yield batch
+            rest, batch, room = rest[room:], [], max_rows
+        if rest:
+            batch.append((owner, rest))
+            room -= len(rest)
+    if batch:
+        yield batch
+
+
+def halve(
+    batch: Sequence[tuple[Owner, Rows]], left: int
+) -> tuple[list[tuple[Owner, Rows]], list[tuple[Owner, Rows]]]:
+    """Cut a batch in two, the first with `left` rows."""
+    half: list[tuple[Owner, Rows]] = []
+    rest: list[tuple[Owner, Rows]] = []
+    for owner, rows in batch:
+        if rows[:left]:
+            half.append((owner, rows[:left]))
+        if rows[left:]:
+            rest.append((owner, rows[left:]))
+        left = max(0, left - len(rows))
+    return half, rest
