@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import socket
 import struct
 import time
@@ -169,6 +171,25 @@ def test_who_leaves_a_stream_closes_its_generator(server: Server, model: str, ho
     assert server.ask(model, {"upto": 1, "name": "next"}).body == b"0\n"
 
 
+@pytest.mark.parametrize("turn", range(3))
+def test_who_leaves_before_the_worker_has_looked_closes_the_generator_too(
+    server: Server, turn: int
+) -> None:
+    """The cancel may be read before the request is: two sockets, two threads."""
+    name = f"overtaken-{turn}"
+    (worker,) = server.workers("count")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        sock = server.send("count", {"upto": 10**9, "name": name})
+        wait_until(lambda: server.metric("in_flight", model="count") == 1, "it is in flight")
+        leave(sock, "RST")
+        wait_for_nothing_in_flight(server, "count")
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert server.ask("count", {"upto": 1, "name": "next"}).body == b"0\n"
+    assert name in server.lines("closed.txt") or name not in server.lines("entered.txt")
+
+
 def test_the_first_item_of_a_stream_comes_before_its_last_is_made(server: Server) -> None:
     sock = server.send("count", {"upto": 4, "name": "early", "until": "early"})
     received = b""
@@ -201,7 +222,9 @@ def test_many_requests_sent_before_the_first_answer_come_back_in_their_order(
     sock = server.send("gate", {"text": "piped-0"})
     for i in range(1, 30):
         body = json.dumps({"text": f"piped-{i}"}).encode()
-        head = f"POST /models/gate/predict HTTP/1.1\r\nhost: t\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST /models/gate/predict HTTP/1.1\r\nhost: t\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
         sock.sendall(head.encode() + body)
     file = sock.makefile("rb")
     answers = [read_one(file) for _ in range(30)]
@@ -219,5 +242,3 @@ def read_one(file: "socket.SocketIO | object") -> Answer:
         name, _, value = line.decode().partition(": ")
         headers[name.lower()] = value
     return Answer(status, getattr(file, "read")(int(headers["content-length"])), headers)  # noqa: B009
-
-

@@ -1,11 +1,13 @@
 """Several gateways share the workers; one that dies takes nothing with it but what it held."""
 
 import http.client
-
 import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 from serving import Server, ask, call, in_background, serving, wait_until, write_subjects
@@ -28,19 +30,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def connect_to_each(server: Server) -> list[http.client.HTTPConnection]:
+@contextmanager
+def connections(server: Server) -> Iterator[list[http.client.HTTPConnection]]:
     """A connection to each of the two gateways; the prefix of request ids tells them apart."""
     found: dict[str, http.client.HTTPConnection] = {}
+    with ExitStack() as opened:
 
-    def look() -> bool:
-        connection = server.connect()
-        gateway = prefix(connection)
-        if found.setdefault(gateway, connection) is not connection:
-            connection.close()
-        return len(found) == 2
+        def look() -> bool:
+            connection = opened.enter_context(closing(server.connect()))
+            found.setdefault(prefix(connection), connection)
+            return len(found) == 2
 
-    wait_until(look, "both gateways have answered")
-    return list(found.values())
+        wait_until(look, "both gateways have answered")
+        yield list(found.values())
 
 
 def prefix(connection: http.client.HTTPConnection) -> str:
@@ -48,99 +50,116 @@ def prefix(connection: http.client.HTTPConnection) -> str:
 
 
 def test_both_gateways_get_answers_from_the_one_slot_in_turns(server: Server) -> None:
-    first, second = connect_to_each(server)
-    for number in range(20):
-        assert ask(first, "mix", {"number": number}).json == mix(number)
-        assert ask(second, "mix", {"number": -number}).json == mix(-number)
-    third, fourth = connect_to_each(server)
-    spared = in_background(lambda: [ask(third, "mix", {"number": n}).json for n in range(100)])
-    other = in_background(lambda: [ask(fourth, "mix", {"number": n}).json for n in range(100)])
-    wanted = [mix(n) for n in range(100)]
-    assert spared.result(20) == other.result(20) == wanted
-    for connection in (first, second, third, fourth):
-        connection.close()
+    def ask_hundred(connection: http.client.HTTPConnection) -> list[int]:
+        return [ask(connection, "mix", {"number": n}).json for n in range(100)]
+
+    with connections(server) as (first, second):
+        for number in range(20):
+            assert ask(first, "mix", {"number": number}).json == mix(number)
+            assert ask(second, "mix", {"number": -number}).json == mix(-number)
+        answers = [in_background(partial(ask_hundred, c)) for c in (first, second)]
+        wanted = [mix(n) for n in range(100)]
+        assert [a.result(20) for a in answers] == [wanted, wanted]
+
+
+def let_evidence_grow_old() -> None:
+    """Until no sign of life is under a second old."""
+    since = time.monotonic()
+    wait_until(lambda: time.monotonic() - since > 1.1, "it is old")
 
 
 def test_both_gateways_are_ready_whoever_has_the_slot(server: Server) -> None:
-    """An idle slot's credit is with one of them; a round trip of the other must move it."""
-    connections = connect_to_each(server)
-    for connection in connections:
-        # Long enough that no sign of life is fresh any more.
-        last_at = time.monotonic()
-        wait_until(lambda at=last_at: time.monotonic() - at > 1.2, "evidence is old")  # type: ignore[misc]
-        for each in connections:
-            assert call(each, "GET", "/health/ready").status == 200
-        assert ask(connection, "mix", {"number": 1}).json == mix(1)
-        for each in connections:
-            assert call(each, "GET", "/v2/models/mix/ready").status == 200
+    with connections(server) as each:
+        for holder in each:
+            assert ask(holder, "mix", {"number": 1}).json == mix(1)
+            let_evidence_grow_old()
+            for connection in each:
+                assert call(connection, "GET", "/health/ready").status == 200
+                assert call(connection, "GET", "/models/mix/ready").status == 200
 
 
 def test_a_slot_that_is_busy_for_one_gateway_is_ready_for_the_other(server: Server) -> None:
-    first, second = connect_to_each(server)
-    blocked = in_background(lambda: ask(first, "gate", {"text": "busy", "until": "busy"}))
-    server.wait_for_line("entered.txt", "busy")
-    started_at = time.monotonic()
-    wait_until(lambda: time.monotonic() - started_at > 1.2, "evidence is old")
-    assert call(second, "GET", "/models/gate/ready").status == 200
-    server.path("busy").touch()
-    assert blocked.result(20).json == "BUSY"
+    with connections(server) as (first, second):
+        busy = in_background(lambda: ask(first, "gate", {"text": "busy", "until": "busy"}))
+        server.wait_for_line("entered.txt", "busy")
+        let_evidence_grow_old()
+        for connection in (server.connect(), second):
+            with closing(connection):
+                assert call(connection, "GET", "/models/gate/ready").status == 200
+        server.path("busy").touch()
+        assert busy.result(20).json == "BUSY"
 
 
 def test_a_killed_gateway_is_replaced_while_the_other_answers(server: Server) -> None:
-    first, second = connect_to_each(server)
-    for connection in (first, second):
-        for number in range(10):
-            assert ask(connection, "mix", {"number": number}).status == 200
-    before = server.gateways()
-    held = in_background(lambda: ask(first, "gate", {"text": "held", "until": "held"}))
-    server.wait_for_line("entered.txt", "held")
-    victim = next(pid for pid in before if serves(server, pid, first))
-    os.kill(victim, signal.SIGKILL)
-    with pytest.raises((OSError, http.client.HTTPException)):
-        held.result(20)
-    started = time.monotonic()
-    assert ask(second, "mix", {"number": 7}).json == mix(7)
-    assert time.monotonic() - started < 1.0
-    waiting = in_background(lambda: ask(second, "gate", {"text": "next"}))
-    server.path("held").touch()
-    assert waiting.result(20).json == "NEXT"
-
-    wait_until(
-        lambda: len(server.gateways()) == 2 and victim not in server.gateways(), "it is replaced"
-    )
-    for connection in connect_to_each(server):
-        assert ask(connection, "mix", {"number": 3}).json == mix(3)
-        assert ask(connection, "gate", {"text": "both"}).json == "BOTH"
+    with connections(server) as (first, second):
+        for connection in (first, second):
+            for number in range(10):
+                assert ask(connection, "mix", {"number": number}).status == 200
+        held = in_background(lambda: ask(first, "gate", {"text": "held", "until": "held"}))
+        server.wait_for_line("entered.txt", "held")
+        victim = next(pid for pid in server.gateways() if serves(pid, first))
+        os.kill(victim, signal.SIGKILL)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            held.result(20)
+        started = time.monotonic()
+        assert ask(second, "mix", {"number": 7}).json == mix(7)
+        assert time.monotonic() - started < 1.0
+        waiting = in_background(lambda: ask(second, "gate", {"text": "next"}))
+        server.path("held").touch()
+        assert waiting.result(20).json == "NEXT"
+    wait_for_successor(server, victim)
+    with connections(server) as each:
+        for connection in each:
+            assert ask(connection, "mix", {"number": 3}).json == mix(3)
+            assert ask(connection, "gate", {"text": "both"}).json == "BOTH"
     assert server.metric("requests_total", model="mix", outcome="ok") == 23
     assert server.metric("gateway_restarts_total") == 1
     wait_until(lambda: server.metric("in_flight") == 0, "nothing is in flight")
 
 
-def serves(server: Server, pid: int, connection: http.client.HTTPConnection) -> bool:
-    """Whether the process holds the other end of a connection."""
-    port = connection.sock.getsockname()[1]
-    inodes = set()
-    for line in open(f"/proc/{pid}/net/tcp").readlines()[1:]:
-        fields = line.split()
-        if int(fields[2].rpartition(":")[2], 16) == port and fields[3] == "01":
-            inodes.add(f"socket:[{fields[9]}]")
-    links = [f"/proc/{pid}/fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd")]
-    return any(os.path.realpath(link).rpartition("/")[2] in inodes for link in links)
+def wait_for_successor(server: Server, victim: int) -> None:
+    wait_until(
+        lambda: len(server.gateways()) == 2 and victim not in server.gateways(), "it is replaced"
+    )
 
 
-def test_a_worker_that_leaves_while_a_gateway_dies_is_gone_in_the_end(server: Server) -> None:
-    first, second = connect_to_each(server)
-    held = in_background(lambda: ask(second, "gate", {"text": "leaving", "until": "leaving"}))
-    server.wait_for_line("entered.txt", "leaving")
-    (old,) = server.workers("gate")
-    victim = next(pid for pid in server.gateways() if serves(server, pid, first))
-    assert server.admin("POST", "/reload").status == 202
-    wait_until(lambda: server.workers("gate", "leaving") == [old], "the old one leaves")
+def test_a_successor_refuses_nobody_for_want_of_workers(server: Server) -> None:
+    """Whoever connects while a gateway is replaced is answered, by the other or by the new one."""
+    victim = server.gateways()[0]
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: victim not in server.gateways(), "the gateway is gone")
-    server.path("leaving").touch()
-    assert held.result(20).json == "LEAVING"
+    answers = []
+    prefixes = set()
+
+    def ask_once() -> bool:
+        try:
+            answers.append(server.ask("mix", {"number": 5}))
+        except (OSError, http.client.HTTPException):
+            return False  # it was in the dead one's backlog or hands
+        prefixes.add(answers[-1].headers["x-request-id"][:8])
+        return len(prefixes) >= 2
+
+    wait_until(ask_once, "the successor has answered too")
+    assert {a.status for a in answers} == {200}
+
+
+def serves(pid: int, connection: http.client.HTTPConnection) -> bool:
+    """Whether the process holds the other end of a connection."""
+    ours, theirs = connection.sock.getsockname()[1], connection.sock.getpeername()[1]
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = {(int(row[1][-4:], 16), int(row[2][-4:], 16)): f"socket:[{row[9]}]" for row in rows}
+    inode = ends[theirs, ours]
+    return any(os.readlink(fd) == inode for fd in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_a_worker_that_leaves_does_not_wait_for_a_gateway_that_died(server: Server) -> None:
+    with connections(server) as (first, _):
+        inputs = {"text": "leaving", "until": "never"}
+        held = in_background(lambda: ask(first, "gate", inputs))
+        server.wait_for_line("entered.txt", "leaving")
+        (old,) = server.workers("gate")
+        assert server.admin("POST", "/reload").status == 202
+        wait_until(lambda: server.workers("gate", "leaving") == [old], "the old one leaves")
+        os.kill(next(pid for pid in server.gateways() if serves(pid, first)), signal.SIGKILL)
+        assert held.exception(20) is not None
     wait_until(lambda: server.workers("gate", "leaving") == [], "the old one is gone", 5)
-    assert not os.path.exists(f"/proc/{old}")
-
-
+    assert not Path(f"/proc/{old}").exists()

@@ -1,9 +1,9 @@
 """The queue of one model in one gateway, and what a free slot takes from it. Pure: it is told the time.
 
 A slot takes its fair share, ceil(queued / slots), within `max_batch` requests and `max_batch_bytes`: there is no
-window to wait for and no tick. Higher priorities go first, each in the order of arrival; a request that must be
-alone (its worker died) is a grab of its own. The queue is bounded in requests and bytes; time bounds it from
-outside (`deadlines`).
+window to wait for and no tick. Higher priorities go first, each in the order of arrival. A suspect, which was in a
+worker that died, waits apart: it must be alone in the next one. The queue is bounded in requests and bytes; time
+bounds it from outside (`deadlines`).
 """
 
 from collections import deque
@@ -36,6 +36,12 @@ class Batcher:
         self.queued_bytes = 0
         self._lanes: tuple[deque[Flight], ...] = tuple(deque() for _ in PRIORITIES)
         self._dead = 0
+        self._suspects: deque[Flight] = deque()
+
+    @property
+    def suspects(self) -> int:
+        """Flights that were in a worker that died; each must be alone in the next one."""
+        return len(self._suspects)
 
     def offer(self, flight: Flight) -> str:
         """Queue a flight, unless the queue is full.
@@ -54,8 +60,8 @@ class Batcher:
         return ""
 
     def put_back(self, flight: Flight) -> None:
-        """Queue a flight again that was admitted before: at the front, whatever the bounds."""
-        self._lanes[flight.priority].appendleft(flight)
+        """Queue a flight again that was in a worker that died: for `take_suspect`, whatever the bounds."""
+        self._suspects.append(flight)
         self.queued += 1
         self.queued_bytes += flight.size
 
@@ -82,17 +88,23 @@ class Batcher:
             while lane and len(grab) < share:
                 flight = lane[0]
                 if flight.state is not State.QUEUED:
-                    lane.popleft()
                     self._dead -= 1
-                    continue
-                if grab and (flight.is_alone or flight.size > room):
+                elif grab and flight.size > room:
                     return self._taken(grab)
+                else:
+                    grab.append(flight)
+                    room -= flight.size
                 lane.popleft()
-                grab.append(flight)
-                room -= flight.size
-                if flight.is_alone:
-                    return self._taken(grab)
         return self._taken(grab)
+
+    def take_suspect(self) -> Flight | None:
+        """The first flight that must be alone in its worker."""
+        while self._suspects:
+            flight = self._suspects.popleft()
+            if flight.state is State.QUEUED:
+                return self._taken([flight])[0]
+            self._dead -= 1
+        return None
 
     def hold_until(self, now: float) -> float:
         """Until when a free slot waits for more; in the past or now when it need not."""
@@ -103,8 +115,9 @@ class Batcher:
 
     def drain(self) -> list[Flight]:
         """Take all that waits."""
-        flights = [f for lane in self._lanes for f in lane if f.state is State.QUEUED]
-        for lane in self._lanes:
+        lanes = (self._suspects, *self._lanes)
+        flights = [f for lane in lanes for f in lane if f.state is State.QUEUED]
+        for lane in lanes:
             lane.clear()
         self.queued = self.queued_bytes = self._dead = 0
         return flights
@@ -119,7 +132,7 @@ class Batcher:
             yield from (f for f in list(lane)[:1] if f.state is State.QUEUED)
 
     def _sweep(self) -> None:
-        for lane in self._lanes:
+        for lane in (self._suspects, *self._lanes):
             alive = [f for f in lane if f.state is State.QUEUED]
             lane.clear()
             lane.extend(alive)

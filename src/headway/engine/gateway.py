@@ -278,9 +278,10 @@ class Gateway:
             await self.loop.create_unix_connection(lambda link=link: link, sock=sock)  # type: ignore[misc]
         pool.links += peer.links
         pool.trouble = ""
-        self._tell(Joined(peer.id))
         pool.wake()
         pool.demand()
+        if all(await asyncio.gather(*(link.take_probe() for link in peer.links))):
+            self._tell(Joined(peer.id))
 
     def suspend(self, worker: int, *, is_suspended: bool) -> None:
         """Send a worker nothing new, or let it have requests again."""
@@ -326,13 +327,13 @@ class Gateway:
         for links in (pool.links, pool.free):
             if link in links:
                 links.remove(link)
-        link.has_credit = False
+        link.has_credit = link.is_busy = False
         if link.probe is not None:
             link.probe.set_result(False)
             link.probe = None
         if link.worker.is_leaving:
             self.part_if_idle(link.worker)
-        for flight in reversed(list(link.flights.values())):
+        for flight in list(link.flights.values()):
             self._lose(flight)
         link.flights.clear()
         pool.wake()

@@ -391,17 +391,8 @@ class Run:
                     self._begin(ticket)
                 self._ready.append(Said(ticket.id, CHUNK, piece))
                 self._flush()
-        except Exception as e:
-            error = _told(e)
-            if not isinstance(error, CallerError | DeadlineError):
-                log.error("predict_failed", exc_info=e, extra={"request_id": ticket.ask.request_id})
-            if is_begun:
-                ticket.is_done = True
-                last = ticket.codec.chunk_error(ticket.ask, error)
-                self._ready.append(Said(ticket.id, CHUNK, last))
-                self._ready.append(Said(ticket.id, END, b"", error))
-            else:
-                self._fail(ticket, error)
+        except Exception as e:  # noqa: BLE001  (user code; told to its caller and logged, in _break_off)
+            self._break_off(ticket, e, is_begun=is_begun)
         else:
             if not is_begun:
                 self._begin(ticket)
@@ -412,6 +403,19 @@ class Run:
         finally:
             _close(items, ticket.ask.request_id)
             self._timing.compute_s += time.perf_counter() - started
+
+    def _break_off(self, ticket: Ticket, cause: Exception, *, is_begun: bool) -> None:
+        error = _told(cause)
+        if not isinstance(error, CallerError | DeadlineError):
+            ids = [ticket.ask.request_id]
+            log.error("predict_failed", exc_info=cause, extra={"request_ids": ids})
+        if not is_begun:
+            self._fail(ticket, error)
+            return
+        ticket.is_done = True
+        last = ticket.codec.chunk_error(ticket.ask, error)
+        self._ready.append(Said(ticket.id, CHUNK, last))
+        self._ready.append(Said(ticket.id, END, b"", error))
 
     def _begin(self, ticket: Ticket) -> None:
         head = Reply(200, b"", ticket.codec.stream_type(ticket.ask))

@@ -46,9 +46,9 @@ class SlotLink(asyncio.Protocol):
         self.worker = worker
         self.flights: dict[int, Flight] = {}
         self.has_credit = False
-        self.has_asked = False
         self.is_busy = False
         """The slot has a grab of ours."""
+        self.has_asked = False
         self.probe: asyncio.Future[bool] | None = None
         self.heard_at = time.monotonic()
         self.busy_until = 0.0
@@ -69,20 +69,23 @@ class SlotLink(asyncio.Protocol):
             message, buffers = frames.decode(frame)
             self._answer_probe(message)
             if isinstance(message, Replies):
-                self.is_busy = not (message.is_credit or message.is_last)
-                self._owner.answered(self, message, buffers)
-                if message.is_credit:
-                    self._credited()
-                elif message.is_last:
-                    self.pool.demand()
+                self._take_replies(message, buffers)
             elif isinstance(message, frames.Credit):
                 self.has_asked = False
-                self._credited()
-            elif isinstance(message, frames.Recall) and self.has_credit:
-                self.pool.free.remove(self)
-                self.has_credit = False
-                self.send(frames.Return())
+                self.has_credit = True
+                self.pool.credited(self)
+            elif isinstance(message, frames.Recall) and not self.pool.keeps(self.worker):
+                self.give_back()
                 self.pool.demand()
+
+    def _take_replies(self, replies: Replies, buffers: memoryview) -> None:
+        self.is_busy = not replies.is_last
+        self._owner.answered(self, replies, buffers)
+        if replies.is_credit:
+            self.has_credit = True
+            self.pool.credited(self)
+        if replies.is_last:
+            self.pool.done(self)
 
     def send(self, message: frames.Message, buffers: Sequence[bytes] = ()) -> None:
         """Send a frame; if the worker is gone, `connection_lost` says so soon."""
@@ -104,6 +107,13 @@ class SlotLink(asyncio.Protocol):
         self.has_credit = False
         self.is_busy = True
         self.send(frames.Grab(entries), bodies)
+
+    def give_back(self) -> None:
+        """Return the slot's credit, if it is here and unspent."""
+        if self.has_credit:
+            self.pool.free.remove(self)
+            self.has_credit = False
+            self.send(frames.Return())
 
     def want(self) -> None:
         """Ask for the credit that is lent elsewhere."""
@@ -135,10 +145,6 @@ class SlotLink(asyncio.Protocol):
             self.probe.set_result(True)
             self.probe = None
 
-    def _credited(self) -> None:
-        self.has_credit = True
-        self.pool.credited(self)
-
 
 class Peer:
     """One worker, as a gateway sees it: its slots and its control socket."""
@@ -153,4 +159,4 @@ class Peer:
 
     def is_idle(self) -> bool:
         """Nothing of ours is in it."""
-        return not any(link.flights for link in self.links)
+        return not any(link.flights or link.is_busy for link in self.links)

@@ -102,7 +102,8 @@ class Party:
         self._serials: dict[int, int] = {}
         self._joined: dict[int, set[int]] = {}
         """By worker, the gateways that have linked up with it."""
-        self._parted: dict[int, set[int]] = {}
+        self._parting: dict[int, set[int]] = {}
+        """By leaving worker, the gateways that have not let it go yet."""
 
     def obey(self, orders: Orders) -> None:
         """Carry out what the fleet has ordered."""
@@ -114,8 +115,9 @@ class Party:
                 for gateway in self._host.gateways:
                     self._introduce(worker, gateway)
             elif order is Order.PART:
-                self._parted[worker] = set()
+                self._parting[worker] = set(self._host.gateways)
                 self._tell_gateways(Part(self._serials[worker]))
+                self._see_parted(worker)
             elif order is Order.SUSPEND:
                 log.warning("worker_silent", extra={"model": self.spec.name, "worker": worker})
                 self._tell_gateways(Suspend(self._serials[worker]))
@@ -149,16 +151,26 @@ class Party:
         worker = next((w for w, s in self._serials.items() if s == serial), None)
         if worker is None:
             return
-        said = (self._joined if has_joined else self._parted).setdefault(worker, set())
-        said.add(gateway)
-        if not said >= self._host.gateways.keys():
+        if not has_joined:
+            self._parting.get(worker, set()).discard(gateway)
+            self._see_parted(worker)
             return
-        if has_joined:
+        joined = self._joined.setdefault(worker, set())
+        joined.add(gateway)
+        member = self.fleet.members.get(worker)
+        is_new = member is not None and member.phase is Phase.JOINING
+        if is_new and joined >= self._host.gateways.keys():
             self._log_ready(self.loaded[worker])
             self.obey(self.fleet.joined(worker, time.monotonic()))
             self._host.changed()
-        else:
-            self.obey(self.fleet.parted(worker))
+
+    def lose_gateway(self, gateway: int) -> None:
+        """A gateway's process has ended: it holds no worker back."""
+        for joined in self._joined.values():
+            joined.discard(gateway)
+        for worker, waiting in list(self._parting.items()):
+            waiting.discard(gateway)
+            self._see_parted(worker)
 
     def meet_gateway(self, gateway: int) -> None:
         """Introduce a new gateway to all workers that serve."""
@@ -172,7 +184,7 @@ class Party:
     def ended(self, worker: int, code: int, *, is_draining: bool) -> None:
         """A worker's process has ended."""
         self.processes.pop(worker, None)
-        for known in (self.loaded, self._joined, self._parted):
+        for known in (self.loaded, self._joined, self._parting):
             known.pop(worker, None)
         member = self.fleet.members.get(worker)
         is_expected = is_draining or member is None or member.phase is Phase.LEAVING
@@ -228,6 +240,12 @@ class Party:
         for a, b in pairs:
             a.close()
             b.close()
+
+    def _see_parted(self, worker: int) -> None:
+        """Let a leaving worker go once no gateway has anything in it."""
+        if worker in self._parting and not self._parting[worker]:
+            del self._parting[worker]
+            self.obey(self.fleet.parted(worker))
 
     def _judge(self) -> None:
         """Say so if the model has failed for good."""

@@ -50,6 +50,8 @@ class Pool:
         self.trouble = "it is being loaded"
         """Why nothing may wait for it; "" while it has workers, or will have one again soon."""
         self.in_flight = 0
+        self._suspect_at: Peer | None = None
+        """The worker that is kept for a request that must be alone."""
         self._is_woken = False
         self._hold_timer: asyncio.TimerHandle | None = None
 
@@ -67,11 +69,22 @@ class Pool:
 
     def credited(self, link: SlotLink) -> None:
         """A slot is free for us."""
+        if not link.worker.is_leaving:
+            self.free.append(link)
+            self.wake()
+
+    def keeps(self, worker: Peer) -> bool:
+        """Whether a worker is kept for suspects, so that its credits stay here."""
+        return worker is self._suspect_at
+
+    def done(self, link: SlotLink) -> None:
+        """A slot has answered all of a grab."""
         if link.worker.is_leaving:
             self._let_go(link.worker)
-            return
-        self.free.append(link)
-        self.wake()
+        else:
+            self.demand()
+        if link.worker is self._suspect_at:
+            self.loop.call_soon(self._dispatch)
 
     def wake(self) -> None:
         """Send what waits, once all that this turn of the loop has read is queued."""
@@ -89,17 +102,50 @@ class Pool:
     def _dispatch(self) -> None:
         self._is_woken = False
         self._hold_timer = None
+        if self._suspect_at is not None or self.batcher.suspects:
+            self._dispatch_suspect()
+        now = time.monotonic()
         while self.free and self.batcher.queued:
-            link = next((free for free in self.free if not free.worker.is_suspended), None)
+            link = self._pick()
             if link is None:
                 break
-            now = time.monotonic()
             grab = self.batcher.take(len(self.links), now)
             if not grab:
                 self._hold(now)
-                return
+                break
             self._send(link, grab, now)
         self.demand()
+
+    def _pick(self) -> SlotLink | None:
+        """A free slot of a worker that may be used."""
+        for link in self.free:
+            if not link.worker.is_suspended and link.worker is not self._suspect_at:
+                return link
+        return None
+
+    def _dispatch_suspect(self) -> None:
+        """Send a suspect to a worker of which we hold every credit, so that it has nothing else meanwhile."""
+        kept = self._suspect_at = self._kept()
+        if kept is None:
+            return
+        missing = [link for link in kept.links if not link.has_credit]
+        for link in missing:
+            if link.is_lent_elsewhere:
+                link.want()
+        suspect = self.batcher.take_suspect() if not missing else None
+        if suspect is not None:
+            self._send(kept.links[0], [suspect], time.monotonic())
+        elif not missing:
+            self._suspect_at = None
+            for link in kept.links:
+                link.give_back()
+
+    def _kept(self) -> Peer | None:
+        """The worker that is kept for suspects: the same as long as it lives, else the least busy one."""
+        if any(link.worker is self._suspect_at for link in self.links):
+            return self._suspect_at
+        workers = {link.worker for link in self.links if not link.worker.is_suspended}
+        return min(workers, key=lambda w: sum(link.is_busy for link in w.links), default=None)
 
     def gauge(self) -> None:
         """Write what waits and what is under way where everybody can read it."""
@@ -108,7 +154,7 @@ class Pool:
         self.tally.in_flight = self.in_flight
 
     def _hold(self, now: float) -> None:
-        if self._hold_timer is None and self.batcher.queued:
+        if self._hold_timer is None and self.batcher.limits.hold_s:
             wait_s = max(0.0, self.batcher.hold_until(now) - now)
             self._hold_timer = self.loop.call_later(wait_s, self._dispatch)
 

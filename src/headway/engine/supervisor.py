@@ -156,9 +156,15 @@ class Supervisor:
         log.info("draining", extra={"delay_s": delay_s, "grace_s": self.settings.grace_s})
         for gateway in self.gateways.values():
             gateway.channel.send(Drain(delay_s, self.settings.grace_s))
+        # Ours is the last copy of the listening socket: while it is open, clients are made to wait.
+        self._loop.call_later(delay_s, self._stop_listening)
         # A gateway that does not say so in time is not waited for.
         self._loop.call_later(delay_s + self.settings.grace_s + 1.0, self._end, Exit.GRACE)
         self._see_drained()
+
+    def _stop_listening(self) -> None:
+        for listener in self._listeners:
+            listener.close()
 
     def reload(self) -> None:
         """Replace all workers by new ones with the files as they are now; the old ones serve until then."""
@@ -322,6 +328,8 @@ class Supervisor:
         )
         for party in self.parties.values():
             party.meet_gateway(index)
+        if self.is_ready:
+            child.channel.send(Ready())
 
     def _gateway_ended(self, child: Child, code: int) -> None:
         index = self._index(child)
@@ -330,6 +338,8 @@ class Supervisor:
         if self.is_draining:
             self._see_drained()
             return
+        for party in self.parties.values():
+            party.lose_gateway(index)
         log.error("gateway_ended", extra={"gateway": index, "reason": ended_by(code)})
         self._board.connections(self._board.supervisor).restarted()
         self._gateway_deaths += 1

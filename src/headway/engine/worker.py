@@ -21,11 +21,13 @@ from typing import Any, cast
 
 from headway import plugins
 from headway.engine import frames, threads
+from headway.engine.cancels import EarlyCancels
 from headway.engine.channel import Channel
 from headway.engine.coroutines import Coroutines
 from headway.engine.frames import Answer, Framer, Replies
 from headway.engine.grab import Bounds, Run, Said, Say, Ticket, Timing
 from headway.engine.messages import Cancel, Hold, Leave, Loaded, Meet, Message, Ping, Pong, Refused
+from headway.engine.orphan import end_with_parent
 from headway.engine.warm import warm
 from headway.errors import HeadwayError, ModelFailed
 from headway.model.opening import Opened, open_spec
@@ -115,13 +117,14 @@ class Slot(threading.Thread):
             elif isinstance(message, frames.Want):
                 self._want(line)
             elif isinstance(message, frames.Return):
-                self._holder = None
-                self._pass_on(line)
+                self._take_back(line)
 
     def _run(self, line: Line, grab: frames.Grab, buffers: memoryview) -> None:
         tickets = self._worker.admit(line.gateway, grab, buffers)
+        keeps = False
 
         def say(said: list[Said], timing: Timing, is_last: bool) -> None:
+            nonlocal keeps
             keeps = is_last and self._next(line) is line
             self._send(
                 line,
@@ -133,12 +136,16 @@ class Slot(threading.Thread):
             self._worker.perform(tickets, say)
         finally:
             self._worker.dismiss(line.gateway, tickets)
-        self._pass_on(line)
+        if not keeps:
+            self._take_back(line)
 
-    def _pass_on(self, line: Line) -> None:
-        """The credit is back from `line`: lend it to who wants it; a grab's last reply has lent it to its own."""
+    def _take_back(self, line: Line) -> None:
+        """The credit is back from its holder: lend it to who is next."""
+        if self._holder is not line:
+            return
+        self._holder = None
         successor = self._next(line)
-        if successor is not None and (successor is not line or self._holder is None):
+        if successor is not None:
             self._lend(successor)
 
     def _next(self, line: Line) -> Line | None:
@@ -235,6 +242,7 @@ class Worker:
             name: plugins.load("protocols", name) for name in plugins.names("protocols")
         }
         self._tickets: dict[tuple[int, int], Ticket] = {}
+        self._early = EarlyCancels()
         self.loaded = Loaded(
             description=self._opened.description,
             workers=decision.workers,
@@ -271,6 +279,8 @@ class Worker:
             ticket.coding = headers.get("content-encoding", "")
             ticket.is_alone = entry.is_alone
             self._tickets[gateway, entry.id] = ticket
+            if self._early.take(gateway, entry.id):
+                ticket.cancel()
             tickets.append(ticket)
         return tickets
 
@@ -294,9 +304,15 @@ class Worker:
     def cancel(self, gateway: int, ids: "list[int] | tuple[int, ...]") -> None:
         """Nobody waits for these any more; called from the main thread."""
         for id in ids:
+            # Noted first: whichever thread is later sees what the other one did.
+            self._early.note(gateway, id)
             ticket = self._tickets.get((gateway, id))
             if ticket is not None:
                 ticket.cancel()
+
+    def meet(self, gateway: int) -> None:
+        """A gateway is new; an earlier one of its number may have asked for the same ids."""
+        self._early.forget(gateway)
 
     def close(self) -> None:
         """Let the predictor tidy up."""
@@ -340,6 +356,7 @@ class Control:
 
     def _meet(self, gateway: int, fds: list[int]) -> None:
         socks = [socket.socket(fileno=fd) for fd in fds]
+        self._worker.meet(gateway)
         channel = Channel(socks[-1])
         self._gateways[channel.fileno()] = (gateway, channel)
         self._poll.register(channel, select.POLLIN)
@@ -365,6 +382,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(argv[0])))
+    end_with_parent(channel.fileno())
     logs.set_up(cast("logs.Format", argv[1]), argv[2], process=argv[3])
     logs.redirect_stdout()
     messages: list[tuple[Message, list[int]]] | None = []

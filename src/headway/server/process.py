@@ -64,6 +64,8 @@ class Process:
         app = App(self._gateway, settings, self._board, listen.gateway, self._state)
         self._listener = Listener(app, settings, loop, self._board.connections(listen.gateway))
         self._stopped = loop.create_future()
+        self._introduced = loop.create_future()
+        """The supervisor has named all workers that serve by now."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, heard: list[tuple[Message, list[int]]]) -> None:
@@ -71,14 +73,22 @@ class Process:
         for message, fds in heard:
             self._hear(message, fds)
         self._loop.add_reader(self._channel.fileno(), self._read)
+        if self._listen.was_ready:
+            await self._meet_all()
         context = tls.server_context(self._listen.settings)
-        for fd in self._listen.listener_fds:
+        for fd in () if self._state.is_draining else self._listen.listener_fds:
             await self._listener.listen(socket.socket(fileno=fd), context)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)
         await self._stopped
         self._listener.close()
+
+    async def _meet_all(self) -> None:
+        """Link up with the workers that serve, so that a successor has none to refuse for want of them."""
+        await asyncio.wait((self._introduced, self._stopped), return_when=asyncio.FIRST_COMPLETED)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _read(self) -> None:
         messages = self._channel.read()
@@ -104,11 +114,16 @@ class Process:
         elif isinstance(message, Trouble):
             gateway.trouble(message.model, message.reason)
         elif isinstance(message, Ready):
-            self._state.was_ready = True
+            self._get_ready()
         elif isinstance(message, Drain):
             self._start(self._drain(message))
         elif isinstance(message, Leave):
             self._stop()
+
+    def _get_ready(self) -> None:
+        self._state.was_ready = True
+        if not self._introduced.done():
+            self._introduced.set_result(None)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

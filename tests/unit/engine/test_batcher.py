@@ -32,6 +32,7 @@ class Laws(RuleBasedStateMachine):
         self.limits = Limits(max_queue=8, max_queue_bytes=40, max_batch=3, max_batch_bytes=12)
         self.batcher = Batcher(self.limits)
         self.waiting: list[Flight] = []
+        self.suspects: list[Flight] = []
         self.now = 0.0
         self.next_id = 0
 
@@ -42,8 +43,9 @@ class Laws(RuleBasedStateMachine):
         self.next_id += 1
         made = flight(self.next_id, size, priority, self.now)
         refusal = self.batcher.offer(made)
-        waiting_bytes = sum(f.size for f in self.waiting)
-        is_full = len(self.waiting) >= 8 or (waiting_bytes + size > 40 and bool(self.waiting))
+        waiting = [*self.waiting, *self.suspects]
+        waiting_bytes = sum(f.size for f in waiting)
+        is_full = len(waiting) >= 8 or (waiting_bytes + size > 40 and bool(waiting))
         assert bool(refusal) == is_full
         if refusal:
             made.state = State.DONE
@@ -60,12 +62,12 @@ class Laws(RuleBasedStateMachine):
 
     @rule(slots=st.integers(1, 4))
     def take(self, slots: int) -> None:
-        share = min(math.ceil(len(self.waiting) / slots), 3)
+        share = min(math.ceil((len(self.waiting) + len(self.suspects)) / slots), 3)
         grab = self.batcher.take(slots, self.now)
         assert bool(grab) == bool(self.waiting)
         assert len(grab) <= share
         assert len(grab) == 1 or sum(f.size for f in grab) <= 12
-        assert len(grab) == 1 or not any(f.is_alone for f in grab)
+        assert not any(f.is_alone for f in grab)
         # The first in line, by priority then arrival, is always served.
         best = min((f.priority for f in self.waiting), default=1)
         if grab:
@@ -83,12 +85,28 @@ class Laws(RuleBasedStateMachine):
         lost = flight(self.next_id, size, 1, self.now)
         lost.is_alone = True
         self.batcher.put_back(lost)
-        self.waiting.insert(0, lost)
+        self.suspects.append(lost)
+
+    @rule()
+    def take_suspect(self) -> None:
+        taken = self.batcher.take_suspect()
+        assert taken is (self.suspects.pop(0) if self.suspects else None)
+        if taken is not None:
+            taken.step(Event.DISPATCH)
+
+    @precondition(lambda self: self.suspects)
+    @rule(data=st.data())
+    def a_suspect_is_cancelled(self, data: st.DataObject) -> None:
+        gone = data.draw(st.sampled_from(self.suspects))
+        gone.step(Event.CANCEL)
+        self.batcher.withdraw(gone)
+        self.suspects.remove(gone)
 
     @invariant()
     def counts_are_true(self) -> None:
-        assert self.batcher.queued == len(self.waiting)
-        assert self.batcher.queued_bytes == sum(f.size for f in self.waiting)
+        everybody = [*self.waiting, *self.suspects]
+        assert self.batcher.queued == len(everybody)
+        assert self.batcher.queued_bytes == sum(f.size for f in everybody)
 
 
 TestLaws = Laws.TestCase
@@ -102,15 +120,17 @@ def test_a_free_slot_takes_its_fair_share() -> None:
     assert [f.id for f in batcher.take(4, 0.0)] == [0, 1, 2]
 
 
-def test_a_request_that_killed_a_worker_leaves_alone_and_first() -> None:
+def test_a_request_that_was_in_a_worker_that_died_waits_apart() -> None:
     batcher = Batcher(Limits())
     batcher.offer(flight(1))
     suspect = flight(2)
     suspect.is_alone = True
     batcher.put_back(suspect)
 
-    assert [f.id for f in batcher.take(1, 0.0)] == [2]
     assert [f.id for f in batcher.take(1, 0.0)] == [1]
+    assert batcher.take(1, 0.0) == []
+    assert batcher.take_suspect() is suspect
+    assert batcher.take_suspect() is None
 
 
 def test_cancelled_requests_do_not_pile_up_behind_a_busy_worker() -> None:

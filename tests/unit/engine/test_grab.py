@@ -24,7 +24,7 @@ from headway.engine.grab import Bounds, Run, Said, Ticket, Timing
 from headway.model.opening import Opened, open_predictor
 from headway.protocols import Ask, Codec
 
-NATIVE: Codec = plugins.load("protocols", "native")  # type: ignore[assignment]
+NATIVE: Codec = plugins.load("protocols", "native")
 BAD = "bad"
 REJECTED = "rejected"
 

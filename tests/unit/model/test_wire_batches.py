@@ -135,8 +135,8 @@ def test_every_row_of_every_form_of_call_gets_its_own_answer(
             assert block.shape[0] == len(values)
     again = wire.join([p for part in cut for p in wire.split(part, [1] * wire.rows(part))])
     assert wire.write_json(again, is_single=False) == wire.write_json(result, is_single=False)
-    assert [(n, bytes(b.data)) for n, b in wire.write_blocks(again)] == [
-        (n, bytes(b.data)) for n, b in wire.write_blocks(result)
+    assert [(n, list(b.data)) for n, b in wire.write_blocks(again)] == [
+        (n, list(b.data)) for n, b in wire.write_blocks(result)
     ]
 
 

@@ -1,0 +1,208 @@
+"""How a server ends: drained, told twice, killed; and what is left of it: nothing."""
+
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from serving import START_S, Server, ask, call, serving, starting, wait_until, write_subjects
+
+from headway.errors import Exit
+
+PROJECT = 'name: gate\npredictor: "subjects.py:Gate"\nworkers: 1\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_subjects(tmp_path)
+    tmp_path.joinpath("headway.yaml").write_text(PROJECT)
+    return tmp_path
+
+
+def can_connect(server: Server) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_drain_says_so_then_refuses_then_ends_what_is_under_way(folder: Path) -> None:
+    with ExitStack() as stack, serving(folder, "--drain-delay-s", "1", "--grace-s", "20") as server:
+        idle = stack.enter_context(closing(server.connect()))
+        assert ask(idle, "gate", {"text": "idle"}).json == "IDLE"
+        held = server.ask_later("gate", {"text": "held", "until": "held"})
+        server.wait_for_line("entered.txt", "held")
+        server.send_signal(signal.SIGTERM)
+        wait_until(lambda: server.call("GET", "/health/ready").status == 503, "it is not ready", 1)
+        assert server.call("GET", "/health/live").status == 200
+        assert server.status()["is_draining"]
+        wait_until(lambda: not can_connect(server), "connections are refused", 5)
+        assert server.process.poll() is None, "a request is under way"
+        server.path("held").touch()
+        assert held.result(20).json == "HELD"
+        assert server.wait() == Exit.OK
+
+
+def test_requests_during_the_drain_delay_are_answered(folder: Path) -> None:
+    with (
+        serving(folder, "--drain-delay-s", "0.7") as server,
+        closing(server.connect()) as connection,
+    ):
+        assert ask(connection, "gate", {"text": "a"}).json == "A"
+        server.send_signal(signal.SIGTERM)
+        wait_until(lambda: server.call("GET", "/health/ready").status == 503, "it is not ready", 1)
+        answer = ask(connection, "gate", {"text": "b"})
+        assert answer.json == "B"
+        assert answer.headers["connection"] == "close"
+        assert server.ask("gate", {"text": "c"}).json == "C"
+        assert server.wait() == Exit.OK
+
+
+def test_told_twice_it_ends_at_once(folder: Path) -> None:
+    with serving(folder, "--drain-delay-s", "20") as server:
+        held = server.ask_later("gate", {"text": "held", "until": "never"})
+        server.wait_for_line("entered.txt", "held")
+        server.send_signal(signal.SIGTERM)
+        wait_until(lambda: server.status()["is_draining"], "it drains")
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(5) == Exit.GRACE
+        assert held.exception(20) is not None
+
+
+def test_the_admin_socket_stops_it_too(folder: Path) -> None:
+    with serving(folder) as server:
+        path = Path(server.info["admin"])
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert server.admin("POST", "/stop").status == 202
+        assert server.wait() == Exit.OK
+        assert not path.exists()
+
+
+def group_of(pid: int) -> list[int]:
+    """Pids of the processes of a session that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == pid and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def keep_loading(server: Server) -> None:
+    """Have a worker that is in a load that takes for ever."""
+    text = server.path("subjects.py").read_text()
+    slow = "\nnote('loading.txt', 'yes')\nwait_for('never')\n"
+    server.path("subjects.py").write_text(text + slow)
+    server.admin("POST", "/reload")
+    server.wait_for_line("loading.txt", "yes")
+
+
+def keep_the_interpreter(server: Server) -> None:
+    """Have a worker in native code that keeps the interpreter."""
+    text = server.path("subjects.py").read_text()
+    greedy = "\nimport re\nnote('loading.txt', 'yes')\nre.match('(a*)*b', 'a' * 40)\n"
+    server.path("subjects.py").write_text(text + greedy)
+    server.admin("POST", "/reload")
+    server.wait_for_line("loading.txt", "yes")
+
+
+def keep_predicting(server: Server) -> None:
+    """Have a worker in a prediction that takes for ever."""
+    server.ask_later("gate", {"text": "held", "until": "never"})
+    server.wait_for_line("entered.txt", "held")
+
+
+@pytest.mark.parametrize("keep", [keep_loading, keep_the_interpreter, keep_predicting])
+def test_a_killed_supervisor_leaves_no_process_and_no_port(
+    folder: Path, keep: Callable[[Server], None]
+) -> None:
+    with serving(folder, "--gateways", "2") as server:
+        keep(server)
+        assert len(group_of(server.process.pid)) >= 4
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        wait_until(lambda: not group_of(server.process.pid), "all are gone", 3)
+        socket.create_server(("127.0.0.1", server.port)).close()
+
+
+def test_a_server_on_the_address_of_a_killed_one_starts(folder: Path) -> None:
+    with serving(folder, "--unix", "s.sock") as first:
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    with serving(folder, "--unix", "s.sock") as second:
+        assert second.status()["is_ready"]
+        with starting(folder, "--unix", "s.sock", "--admin", "other.sock") as third:
+            assert third.wait(START_S) == Exit.LISTEN
+        assert second.status()["is_ready"]
+
+
+def test_a_bad_setting_ends_with_2(folder: Path) -> None:
+    folder.joinpath("headway.yaml").write_text(PROJECT + "max_bach: 3\n")
+    with starting(folder) as server:
+        assert server.wait(START_S) == Exit.USAGE
+        assert "max_batch" in server.log
+
+
+TWO = """
+models:
+  gate: {{predictor: "subjects.py:Gate", workers: 1}}
+  broken: {{predictor: "broken.py:f", workers: 1, required: {required}}}
+"""
+
+
+@pytest.mark.parametrize("text", ["raise RuntimeError('no')", "import os\nos.abort()"])
+def test_a_broken_model_that_is_not_required_is_503_for_itself_alone(
+    folder: Path, text: str
+) -> None:
+    folder.joinpath("broken.py").write_text(text + "\ndef f(x: int) -> int: ...\n")
+    folder.joinpath("headway.yaml").write_text(TWO.format(required="false"))
+    with serving(folder) as server:
+        assert server.ask("gate", {"text": "a"}).json == "A"
+        answer = server.ask("broken", {"x": 1})
+        assert (answer.status, answer.code) == (503, "not_ready")
+        assert server.call("GET", "/models/broken/ready").status == 503
+        ready = server.call("GET", "/health/ready")
+        assert ready.status == 200
+        assert ready.json["models"] == {"gate": True, "broken": False}
+
+
+def test_a_broken_model_that_is_required_keeps_the_server_from_ready(folder: Path) -> None:
+    folder.joinpath("broken.py").write_text("raise RuntimeError('no')\ndef f(x: int) -> int: ...\n")
+    folder.joinpath("headway.yaml").write_text(TWO.format(required="true"))
+    with starting(folder, "--port", "0") as server:
+        server.info["admin"] = str(folder / "admin.sock")
+        wait_until(lambda: Path(server.info["admin"]).exists(), "it has started", START_S)
+        wait_until(lambda: server.workers("gate"), "the other model is served")
+        failures = {m["name"]: m["failure"] for m in server.status()["models"]}
+        assert "no" in failures["broken"]
+        status = server.status()
+        assert not status["is_ready"]
+        server.info["port"] = status["port"]
+        assert server.call("GET", "/health/ready").status == 503
+        assert server.ask("gate", {"text": "a"}).json == "A"
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == Exit.INTERRUPTED
+
+
+def test_nothing_that_can_be_loaded_ends_with_3(folder: Path) -> None:
+    folder.joinpath("broken.py").write_text("raise RuntimeError('no')\ndef f(x: int) -> int: ...\n")
+    with starting(folder, "broken.py", "--port", "0") as server:
+        assert server.wait(START_S) == Exit.MODEL
+        assert "load_refused" in server.log
+
+
+def test_a_request_on_a_kept_connection_after_the_drain_is_not_lost_silently(
+    folder: Path,
+) -> None:
+    """A connection that was idle is closed by the drain: its client sees an end, not a wait."""
+    with serving(folder) as server, closing(server.connect(5)) as connection:
+        assert call(connection, "GET", "/health/live").status == 200
+        server.send_signal(signal.SIGTERM)
+        assert connection.sock.recv(1) == b""
+        assert server.wait() == Exit.OK

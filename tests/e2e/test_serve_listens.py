@@ -1,0 +1,148 @@
+"""Where a server listens, whom it lets in, and what it can be given."""
+
+import hashlib
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from serving import JSON, Answer, Server, call, serving, write_subjects
+
+HERE = Path(__file__).parents[1]
+ONNX = HERE / "golden" / "runtimes" / "onnx" / "model.onnx"
+KEY = "a-key-of-at-least-some-length"
+
+
+def ask_over(sock: socket.socket, key: str = "", path: str = "/models/subjects/predict") -> Answer:
+    """Ask for a word's capitals on a socket of any sort."""
+    connection = http.client.HTTPConnection("test")
+    connection.sock = sock
+    headers = {**JSON, **({"authorization": f"Bearer {key}"} if key else {})}
+    with closing(connection):
+        return call(connection, "POST", path, b'{"text": "word"}', headers)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_subjects(tmp_path)
+    return tmp_path
+
+
+def test_a_unix_socket_answers_as_an_address_does(folder: Path) -> None:
+    with serving(folder, "subjects.py:Gate", "--workers", "1", "--unix", "s.sock") as server:
+        assert set(server.info) == {"unix", "admin", "pid"}
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(20)
+        sock.connect(str(folder / "s.sock"))
+        assert ask_over(sock).json == "WORD"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with TLS and a key."""
+    trustme = pytest.importorskip("trustme")
+    folder = tmp_path_factory.mktemp("guarded")
+    write_subjects(folder)
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(folder / "cert.pem", append=True)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    folder.joinpath("keys.txt").write_text(hashlib.sha256(KEY.encode()).hexdigest() + "\n")
+    flags = ["--tls-certificate", "cert.pem", "--tls-key", "key.pem", "--key-file", "keys.txt"]
+    with serving(folder, "subjects.py:Gate", "--workers", "1", *flags) as server:
+        yield server
+
+
+def connect_safely(server: Server) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=str(server.path("ca.pem")))
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return context.wrap_socket(sock, server_hostname="localhost")
+
+
+def test_a_key_is_asked_for_over_tls(guarded: Server) -> None:
+    assert guarded.info["http"].startswith("https://")
+    assert ask_over(connect_safely(guarded), KEY).json == "WORD"
+    for wrong in ("", "wrong", KEY + "x"):
+        answer = ask_over(connect_safely(guarded), wrong)
+        assert (answer.status, answer.code) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/health/live", 200),
+        ("/health/ready", 200),
+        ("/", 200),
+        ("/metrics", 401),
+        ("/models", 401),
+        ("/v2/models/subjects", 401),
+        ("/openapi.json", 401),
+    ],
+)
+def test_only_health_and_the_page_are_open(guarded: Server, path: str, status: int) -> None:
+    connection = http.client.HTTPConnection("test")
+    connection.sock = connect_safely(guarded)
+    with closing(connection):
+        assert call(connection, "GET", path).status == status
+
+
+def test_plain_text_on_a_tls_port_is_no_request(guarded: Server) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=20) as sock:
+        sock.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert not sock.recv(100).startswith(b"HTTP/1.1 200")
+    assert ask_over(connect_safely(guarded), KEY).json == "WORD"
+
+
+# Targets
+
+
+def test_a_model_file_is_served_as_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    tmp_path.joinpath("scores.onnx").write_bytes(ONNX.read_bytes())
+    with serving(tmp_path, "scores.onnx", "--workers", "1") as server:
+        described = server.call("GET", "/models/scores").json
+        question = example(described["inputs"])
+        answer = server.ask("scores", question)
+        assert answer.status == 200, answer.body
+        many = server.ask("scores", [question, question])
+        assert many.json == [answer.json, answer.json]
+
+
+def example(inputs: list[dict[str, object]]) -> dict[str, object]:
+    """One item of the right shapes: all zeros, free lengths 1."""
+
+    def zeros(shape: list[int]) -> object:
+        return [zeros(shape[1:]) for _ in range(max(shape[0], 1))] if shape else 0
+
+    return {str(i["name"]): zeros(list(i["shape"])) for i in inputs}  # type: ignore[call-overload]
+
+
+def test_a_plain_annotated_function_is_served(tmp_path: Path) -> None:
+    tmp_path.joinpath("area.py").write_text(
+        "def area(width: float, height: float = 2.0) -> float:\n    return width * height\n"
+    )
+    with serving(tmp_path, "area.py") as server:
+        assert server.ask("area", {"width": 3}).json == 6.0
+        assert server.ask("area", [{"width": 1, "height": 1}, {"width": 2}]).json == [1.0, 4.0]
+        assert server.ask("area", {"height": 1}).code == "bad_input"
+
+
+def test_a_folder_with_several_models_serves_each_under_its_name(folder: Path) -> None:
+    models = {
+        name: {"predictor": f"subjects.py:{what}", "workers": 1}
+        for name, what in {"one": "Gate", "two": "Mix", "three": "chatter"}.items()
+    }
+    folder.joinpath("headway.yaml").write_text(json.dumps({"models": models}))
+    with serving(folder) as server:
+        assert [m["name"] for m in server.call("GET", "/models").json["models"]] == list(models)
+        assert server.ask("one", {"text": "a"}).json == "A"
+        assert server.ask("three", {"text": "ab"}).json == "ba"
+        assert server.ask("four", {"text": "ab"}).code == "unknown_model"
+        assert server.call("GET", "/health/ready").json["models"] == dict.fromkeys(models, True)

@@ -1,0 +1,116 @@
+"""New files take the place of old ones while requests go on; broken ones do not."""
+
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from serving import Answer, Server, ask, serving, wait_until
+
+TEXT = """
+import headway as hw
+
+class Version(hw.Predictor):
+    def predict(self, number: hw.Batch[int]) -> hw.Batch[int]:
+        return [n * 1000 + {version} for n in number]
+"""
+
+
+def write(folder: Path, version: int) -> None:
+    """Write the predictor in one step, as a good editor does."""
+    new = folder / ".version.new"
+    new.write_text(TEXT.format(version=version))
+    new.replace(folder / "version.py")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What is served; the server's own files are beside it."""
+    served = tmp_path / "served"
+    served.mkdir()
+    write(served, 1)
+    return served
+
+
+@contextmanager
+def asking(server: Server) -> Iterator[list[tuple[int, Answer]]]:
+    """Ask without a pause from four threads; what came back is filled in."""
+    answers: list[tuple[int, Answer]] = []
+    is_over = False
+
+    def ask_on(number: int) -> None:
+        connection = server.connect()
+        while not is_over:
+            answers.append((number, ask(connection, "version", {"number": number})))
+            number += 4
+        connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(ask_on, start) for start in range(4)]
+        try:
+            yield answers
+        finally:
+            is_over = True
+            for future in running:
+                future.result(20)
+
+
+def by_file(server: Server) -> None:
+    """The file has changed; `--reload` watches it."""
+
+
+def by_signal(server: Server) -> None:
+    server.send_signal(signal.SIGHUP)
+
+
+def by_admin(server: Server) -> None:
+    assert server.admin("POST", "/reload").status == 202
+
+
+@pytest.mark.parametrize("tell", [by_file, by_signal, by_admin])
+def test_a_reload_under_load_fails_nobody_and_a_broken_one_changes_nothing(
+    folder: Path, tell: Callable[[Server], None]
+) -> None:
+    flags = ["served/version.py", "--workers", "2", *(["--reload"] if tell is by_file else [])]
+    with serving(folder.parent, *flags) as server:
+        with asking(server) as answers:
+            wait_until(lambda: len(answers) > 50, "the first version answers")
+            before = server.workers("version")
+            write(folder, 2)
+            tell(server)
+            wait_until(lambda: answers[-1][1].json % 1000 == 2, "the new version answers")
+            wait_until(lambda: not set(before) & set(all_workers(server)), "the old ones are gone")
+            folder.joinpath("version.py").write_text("this is no Python")
+            tell(server)
+            wait_until(lambda: "load_refused" in server.log, "the broken file is refused")
+            count = len(answers)
+            wait_until(lambda: len(answers) > count + 50, "the version before still answers")
+        assert [a.body for _, a in answers if a.status != 200] == []
+        assert {a.json - 1000 * n for n, a in answers} == {1, 2}
+        last = [a.json - 1000 * n for n, a in answers[count:]]
+        assert set(last) == {2}
+        assert "this is no Python" not in server.ask("version", {"number": "x"}).body.decode()
+
+        write(folder, 3)
+        tell(server)
+        wait_until(
+            lambda: server.ask("version", {"number": 0}).json == 3, "the mended file answers"
+        )
+        assert server.metric("worker_restarts_total", model="version") == 0
+
+
+def all_workers(server: Server) -> list[int]:
+    return [w["pid"] for m in server.status()["models"] for w in m["workers"]]
+
+
+def test_reloads_in_a_row_end_with_the_last_one(folder: Path) -> None:
+    with serving(folder.parent, "served/version.py", "--workers", "1") as server:
+        with asking(server) as answers:
+            for version in range(2, 7):
+                write(folder, version)
+                by_admin(server)
+            wait_until(lambda: answers and answers[-1][1].json % 1000 == 6, "the last one answers")
+        assert [a.body for _, a in answers if a.status != 200] == []
+        wait_until(lambda: len(all_workers(server)) == 1, "one worker is left")
