@@ -139,7 +139,7 @@ class Fleet:
     def refused(self, id: int, reason: str) -> Orders:
         """A worker said that its model can't be loaded: trying again would say the same.
 
-        Its whole generation is given up; an older one that serves goes on, under its own number again.
+        Its whole generation is given up; an older one that serves goes on, as if nothing had been tried.
         """
         member = self.members.get(id)
         if member is None or member.generation != self.generation:
@@ -149,9 +149,8 @@ class Fleet:
         orders = [(Order.KILL, m.id) for m in list(self._current()) if m.phase not in _SERVING]
         for _, given_up in orders:
             del self.members[given_up]
-        self.generation = max(
-            (m.generation for m in self.members.values()), default=self.generation
-        )
+        if older := [m.generation for m in self.members.values() if m.generation < self.generation]:
+            self.generation, self.failure = max(older), ""
         return orders
 
     def replace(self, now: float) -> Orders:

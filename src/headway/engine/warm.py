@@ -3,10 +3,13 @@
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from headway.engine.coroutines import Coroutines
 from headway.model.marks import Context
 from headway.model.opening import Opened
+
+if TYPE_CHECKING:
+    from headway.engine.coroutines import Coroutines
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ class Warmth:
         return self.costs.get(1)
 
 
-def warm(opened: Opened, coroutines: Coroutines | None) -> Warmth:
+def warm(opened: Opened, coroutines: "Coroutines | None") -> Warmth:
     """Ask the model its own examples: once to warm it, then to measure."""
     warmth = Warmth()
     started = time.perf_counter()
@@ -47,7 +50,7 @@ def warm(opened: Opened, coroutines: Coroutines | None) -> Warmth:
     return warmth
 
 
-def _ask(opened: Opened, coroutines: Coroutines | None, rows: int) -> float | None:
+def _ask(opened: Opened, coroutines: "Coroutines | None", rows: int) -> float | None:
     """Ask once; returns the seconds that it took, None if there is no example."""
     call = opened.example_call(rows)
     if call is None or opened.signature.is_stream:

@@ -17,13 +17,12 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from headway import plugins
 from headway.engine import frames, threads
 from headway.engine.cancels import EarlyCancels
 from headway.engine.channel import Channel
-from headway.engine.coroutines import Coroutines
 from headway.engine.frames import Answer, Framer, Replies
 from headway.engine.grab import Bounds, Run, Said, Say, Ticket, Timing
 from headway.engine.messages import Cancel, Hold, Leave, Loaded, Meet, Message, Ping, Pong, Refused
@@ -34,6 +33,9 @@ from headway.model.opening import Opened, open_spec
 from headway.observe import log as logs
 from headway.observe.metrics import outcome_of
 from headway.protocols import Ask
+
+if TYPE_CHECKING:
+    from headway.engine.coroutines import Coroutines
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +225,7 @@ class Worker:
         self.spec = spec
         self._opened: Opened = open_spec(spec, hold.threads, hold.may_spin)
         is_async = self._opened.signature.is_async
-        self._coroutines = Coroutines() if is_async else None
+        self._coroutines = _coroutines() if is_async else None
         warmth = warm(self._opened, self._coroutines)
         decision = threads.decide(
             spec.settings,
@@ -324,6 +326,12 @@ class Worker:
 def _item_batch(item_s: float | None) -> int:
     """How many items a one-item predictor takes at once: one, unless an item is cheap."""
     return _MAX_AUTO_ROWS if item_s is not None and item_s < 0.001 else 1
+
+
+def _coroutines() -> "Coroutines":
+    from headway.engine.coroutines import Coroutines  # noqa: PLC0415  (asyncio, for async ones only)
+
+    return Coroutines()
 
 
 class Control:
