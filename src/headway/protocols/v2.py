@@ -39,9 +39,11 @@ from headway.protocols import (
 from headway.protocols._metadata import describe
 from headway.protocols._tensors import (
     DATATYPES,
+    LARGE_BYTES,
     MAX_COUNT,
     TYPES,
     bad,
+    lift_data,
     read_binary,
     read_json,
     write_binary,
@@ -144,8 +146,12 @@ def decode(ask: Ask, wire: Wire) -> Call:
         call = wire.read_blocks(_raw_block(wire.description.inputs, ask.body))
         call.memo = _Memo(is_binary=True)
         return call
+    head: bytes | memoryview = ask.body if length is None else memoryview(ask.body)[:size]
+    lifted: Mapping[bytes, bytes] = {}
+    if size > LARGE_BYTES:
+        head, lifted = lift_data(bytes(head))
     try:
-        request = _requests.decode(ask.body if length is None else memoryview(ask.body)[:size])
+        request = _requests.decode(head)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise BadInput(f"inference request: {e}") from e
     tail = None if length is None else memoryview(ask.body)[size:]
@@ -158,7 +164,7 @@ def decode(ask: Ask, wire: Wire) -> Call:
             memo.id, memo.names, _flag(request.parameters, "binary_data_output"), memo.flags
         )
         timeout_s = _timeout_s(request.parameters)
-    call = wire.read_blocks(_blocks(request.inputs, tail))
+    call = wire.read_blocks(_blocks(request.inputs, tail, lifted))
     call.memo = memo
     call.timeout_s = timeout_s
     return call
@@ -179,10 +185,14 @@ def _header_size(length: str, body_bytes: int) -> int:
     return int(length)
 
 
-def _blocks(inputs: Sequence[_Input], tail: memoryview | None) -> dict[str, Block]:
+def _blocks(
+    inputs: Sequence[_Input], tail: memoryview | None, lifted: Mapping[bytes, bytes]
+) -> dict[str, Block]:
     """Binary tensors lie behind the JSON, in the order of the inputs that claim them."""
     blocks: dict[str, Block] = {}
     offset = 0
+    if sum(bytes(tensor.data) in lifted for tensor in inputs) != len(lifted):
+        raise _refused("inference request", "data in an input, once", "data elsewhere")
     for tensor in inputs:
         name = tensor.name
         if name in blocks:
@@ -192,7 +202,7 @@ def _blocks(inputs: Sequence[_Input], tail: memoryview | None) -> dict[str, Bloc
         if tensor.parameters is not None and _is_binary(tensor, tail):
             blocks[name], offset = _binary_block(tensor, tail or memoryview(b""), offset)
         else:
-            blocks[name] = _json_block(tensor)
+            blocks[name] = _json_block(tensor, lifted)
     # What no input claims may not be dropped in silence.
     if tail is not None and offset != len(tail):
         raise _refused("binary data", f"{offset} bytes, as the inputs say", str(len(tail)))
@@ -263,9 +273,10 @@ def _check_offered(where: str, parameters: Mapping[str, Any]) -> None:
 # Tensors
 
 
-def _json_block(tensor: _Input) -> Block:
+def _json_block(tensor: _Input, lifted: Mapping[bytes, bytes]) -> Block:
     is_base64 = tensor.parameters is not None and tensor.parameters.get("content_type") == "base64"
     raw = bytes(tensor.data)
+    raw = lifted.get(raw, raw)
     data = read_json(tensor.name, tensor.datatype, tensor.shape, raw, is_base64=is_base64)
     return Block(TYPES[tensor.datatype].dtype, tuple(tensor.shape), data, is_json=True)
 
