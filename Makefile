@@ -3,7 +3,7 @@
 
 help:
 	@echo "make demo         serve real models, ask one question, say what to try"
-	@echo "make test         every test"
+	@echo "make test         every test but the faults"
 	@echo "make test-faults  the tests that break things on purpose"
 	@echo "make lint         format, lint, types"
 	@echo "make bench        measure beside the peers (ONLY=name for a part)"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TIMEOUT_S = 60
+READY_TIMEOUT_S = 120
 
 
 def main() -> int:
@@ -19,7 +21,7 @@ def main() -> int:
     command = [sys.executable, "-m", "headway", "serve", str(EXAMPLES), *port]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
-            line = server.stdout.readline() if server.stdout else ""
+            line = read_line(server, READY_TIMEOUT_S)
             if not line:
                 return server.wait() or 1
             ask(json.loads(line)["http"])
@@ -29,6 +31,17 @@ def main() -> int:
         finally:
             if server.poll() is None:
                 server.terminate()
+
+
+def read_line(server: "subprocess.Popen[str]", timeout_s: float) -> str:
+    """The line that says that the server is ready; "" if it ended before.
+
+    Raises:
+        SystemExit: it took too long.
+    """
+    if server.stdout is None or not select.select([server.stdout], [], [], timeout_s)[0]:
+        sys.exit(f"the server was not ready within {timeout_s:g} s; its log is above")
+    return server.stdout.readline()
 
 
 def ask(address: str) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from headway import config, errors, plugins, protocols
+from headway.server.chunks import FramingError
 
 HOME: Final = Path(__file__).resolve().parent.parent / "docs" / "reference"
 MADE: Final = "<!-- Made by scripts/docs from the code; edit it there. -->\n"
@@ -49,7 +50,9 @@ server:
 ```
 
 Besides settings, the file knows `predictor` or `model` (what is served), `name`, `models` (with
-`predictor`, `model`, `root`), and `dependencies`.
+`predictor`, `model`, `root`), and `dependencies`. The last is a list of what pip would install; it
+is checked to be a list of texts, and nothing reads it yet: it is kept for the targets that will
+build images.
 
 ## Models
 
@@ -114,8 +117,9 @@ def _members(enum: type[IntEnum]) -> Iterator[tuple[IntEnum, str]]:
 
 
 def the_errors() -> str:
-    """Each error's code, status and default message."""
+    """Each error's code, status and default message; then those that end a connection."""
     rows = "\n".join(_error_row(e) for e in _tree(errors.HeadwayError))
+    framing = "\n".join(_framing_rows())
     return f"""# Errors
 
 {MADE}
@@ -126,13 +130,24 @@ otherwise. Words in braces stand for what was found.
 | code | HTTP status | default message |
 |---|---|---|
 {rows}
+
+## Requests that are refused before they are read
+
+What is no HTTP, or none that may be served here, is refused by its framing, whatever protocol it
+was for; the connection is closed after the answer.
+
+| code | HTTP status | when |
+|---|---|---|
+{framing}
 """
 
 
 def _tree(error: type[errors.HeadwayError]) -> Iterator[type[errors.HeadwayError]]:
+    """The leaves, which are what is raised; branches only group them."""
     for child in error.__subclasses__():
         if child.__module__ == errors.__name__:
-            yield child
+            if not child.__subclasses__():
+                yield child
             yield from _tree(child)
 
 
@@ -140,6 +155,26 @@ def _error_row(error: type[errors.HeadwayError]) -> str:
     status = protocols.status_of(error())
     message = re.sub(r"\{(\w+)[^}]*\}", r"{\1}", inspect.getdoc(error) or "")
     return f"| `{error.code}` | {status} | {message} |"
+
+
+FRAMING: Final = {
+    400: "the head or the framing of the body is malformed",
+    408: "the head or the body did not arrive in time (`head_timeout_s`, `body_timeout_s`, `min_body_rate`)",
+    413: "the body is larger than `max_body_bytes`",
+    414: "the request target is longer than `max_target_bytes`",
+    417: "an expectation other than `100-continue`",
+    431: "the head is larger than `max_head_bytes`, or has more than `max_headers` headers",
+    501: "an unknown method, or a transfer coding other than `chunked`",
+    503: "there are `max_connections` connections already",
+    505: "an HTTP version other than 1.1 and 1.0",
+}
+
+
+def _framing_rows() -> Iterator[str]:
+    for status in range(400, 600):
+        code = FramingError(status, "").code
+        if status in FRAMING or code != "bad_request":
+            yield f"| `{code}` | {status} | {FRAMING[status]} |"
 
 
 def main(arguments: Iterable[str]) -> int:

@@ -374,6 +374,32 @@ def test_words_that_name_nothing_name_nothing() -> None:
     assert not offences, show(offences)
 
 
+def test_every_error_is_made_somewhere() -> None:
+    tree = next(m for m in MODULES if m.name == "errors").tree
+    assert isinstance(tree, ast.Module)
+    classes = {
+        n.name: {ast.unparse(b) for b in n.bases}
+        for n in tree.body
+        if isinstance(n, ast.ClassDef) and "Error" in ast.unparse(n.bases[0] if n.bases else n)
+    }
+    leaves = {name for name in classes if not any(name in b for b in classes.values())}
+    made = {
+        ast.unparse(n.func).rpartition(".")[2]
+        for m in MODULES
+        for n in ast.walk(m.tree)
+        if isinstance(n, ast.Call)
+    }
+    # `raise errors.X` without a call makes one, too.
+    made |= {
+        ast.unparse(n.exc).rpartition(".")[2]
+        for m in MODULES
+        for n in ast.walk(m.tree)
+        if isinstance(n, ast.Raise) and n.exc
+    }
+    assert len(leaves) > 15
+    assert leaves <= made, f"raised by nobody: {sorted(leaves - made)}"
+
+
 def test_every_module_says_what_it_is() -> None:
     offences = [m.at(m.tree, "has no docstring") for m in MODULES if not ast.get_docstring(m.tree)]
     assert not offences, show(offences)

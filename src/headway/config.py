@@ -119,9 +119,6 @@ class ServerSettings:
         Literal["auto", "human", "json"],
         Setting("how log lines look; auto: human on a terminal"),
     ] = "auto"
-    is_debug: Annotated[
-        bool, Setting("tell clients the text of the predictor's own exceptions")
-    ] = False
 
     def __post_init__(self) -> None:
         """Refuse what only makes sense in pairs."""

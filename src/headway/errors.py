@@ -5,19 +5,16 @@ HeadwayError
 │   ├── BadInput             bad_input           malformed, missing, of the wrong type, shape or range
 │   ├── Rejected             rejected            the predictor refused this item
 │   ├── Unauthorized         unauthorized        no key, or a wrong one
-│   ├── Forbidden            forbidden           a known key that may not do this
 │   ├── UnknownModel         unknown_model
 │   ├── UnknownVersion       unknown_version
 │   ├── UnknownPath          unknown_path
 │   ├── MethodNotAllowed     method_not_allowed
 │   ├── TooLarge             too_large           a body or a part of it, before or after inflating
 │   ├── UnsupportedMedia     unsupported_media   content type or coding
-│   ├── TooSlow              too_slow            the request did not arrive in time
 │   └── Cancelled            cancelled           the caller left
 ├── BusyError                not now, perhaps later (`retry_after_s`)
 │   ├── QueueFull            queue_full          this model's own bound
-│   ├── NotReady             not_ready           no worker of this model is ready
-│   └── Draining             draining            the server is shutting down
+│   └── NotReady             not_ready           no worker of this model is ready
 ├── DeadlineError            deadline            the request's time is over
 ├── ModelError               the predictor is at fault
 │   ├── ModelFailed          model_failed        its code raised
@@ -29,10 +26,10 @@ HeadwayError
 ├── SignatureError           signature           a predictor whose signature can't be served
 ├── ConfigError              config              a setting is unknown or out of range
 ├── PluginError              plugin              an unknown plugin, or its library is missing
-├── TargetError              target              a deployment can't be rendered or applied
 └── InternalError            internal            our own bug, told by an id
 
 A class's docstring is its default message, filled from its fields: what happened, what was expected, what to do.
+Requests that are no HTTP, or none that may be served, have codes of their own (`server/chunks.py`, FramingError).
 """
 
 from enum import IntEnum
@@ -88,12 +85,6 @@ class Unauthorized(CallerError):
     code = "unauthorized"
 
 
-class Forbidden(CallerError):
-    """This is not allowed here."""
-
-    code = "forbidden"
-
-
 class UnknownModel(CallerError):
     """There is no model named {model!r} here; known: {known}."""
 
@@ -130,12 +121,6 @@ class UnsupportedMedia(CallerError):
     code = "unsupported_media"
 
 
-class TooSlow(CallerError):
-    """The request did not arrive within {limit_s:g} s."""
-
-    code = "too_slow"
-
-
 class Cancelled(CallerError):
     """The caller left before the answer was ready."""
 
@@ -162,12 +147,6 @@ class NotReady(BusyError):
     """Model {model!r} is not ready: {reason}; try again in {retry_after_s:g} s."""
 
     code = "not_ready"
-
-
-class Draining(BusyError):
-    """The server is shutting down; try another one, or again in {retry_after_s:g} s."""
-
-    code = "draining"
 
 
 class DeadlineError(HeadwayError):
@@ -236,12 +215,6 @@ class PluginError(HeadwayError):
     code = "plugin"
 
 
-class TargetError(HeadwayError):
-    """{target}: {problem}."""
-
-    code = "target"
-
-
 class InternalError(HeadwayError):
     """An internal error; the server's log has it under this request id."""
 
@@ -269,6 +242,6 @@ class Exit(IntEnum):
 
 def exit_of(error: HeadwayError) -> Exit:
     """The exit code of an error, by blame."""
-    if isinstance(error, (CallerError, ConfigError, TargetError)):
+    if isinstance(error, (CallerError, ConfigError)):
         return Exit.USAGE
     return Exit.BUG if isinstance(error, InternalError) else Exit.MODEL

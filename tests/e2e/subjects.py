@@ -62,6 +62,12 @@ class Gate(hw.Predictor):
         return [hw.Reject("no") if t == "no" else t.upper() for t in text]
 
 
+class Twins(Gate):
+    """The same, in two slots of one process."""
+
+    thread_safe = True
+
+
 class Once(Gate):
     """As Gate, but it must not be asked twice."""
 

@@ -25,6 +25,15 @@ class Shout(hw.Predictor):
 '''
 
 
+STREAM = """
+from collections.abc import Iterator
+
+def count(upto: int) -> Iterator[list[int]]:
+    for number in range(upto):
+        yield [number]
+"""
+
+
 def headway(
     *arguments: str, cwd: Path, stdin: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
@@ -150,6 +159,12 @@ def test_predict_reads_json_from_text_file_and_standard_input(folder: Path) -> N
     for argument, (stdin, answer) in given.items():
         done = headway("predict", "shout.py", "--json", argument, cwd=folder, stdin=stdin)
         assert (done.stdout.strip(), done.returncode) == (answer, Exit.OK)
+
+
+def test_predict_prints_each_item_of_a_stream_on_its_own_line(tmp_path: Path) -> None:
+    tmp_path.joinpath("count.py").write_text(STREAM)
+    done = headway("predict", "count.py", "upto=3", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (Exit.OK, "[0]\n[1]\n[2]\n")
 
 
 def test_predict_chooses_among_several_models(folder: Path) -> None:

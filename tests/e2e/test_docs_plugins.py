@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needed import need
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs" / "how-to"
@@ -88,9 +89,9 @@ def post(url: str, body: bytes, content_type: str) -> tuple[int, Any]:
 @pytest.mark.parametrize("page", ["add-a-protocol.md", "add-a-runtime.md"])
 def test_the_code_of_a_page_passes_the_linter(page: str, tmp_path: Path) -> None:
     name, code = code_of(page)
+    need("ruff")
     ruff = shutil.which("ruff", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if ruff is None:
-        pytest.skip("ruff is not installed")
+    assert ruff
     file = tmp_path / Path(name).name
     file.write_text(code, encoding="utf-8")
     checks = (["check", "--no-cache"], ["format", "--no-cache", "--check"])

@@ -18,6 +18,7 @@ server: {gateways: 2}
 models:
   mix: {predictor: "subjects.py:Mix", workers: 1}
   gate: {predictor: "subjects.py:Gate", workers: 1, max_batch: 64}
+  twins: {predictor: "subjects.py:Twins", workers: 1, slots: 2, max_batch: 1}
 """
 
 
@@ -163,3 +164,24 @@ def test_a_worker_that_leaves_does_not_wait_for_a_gateway_that_died(server: Serv
         assert held.exception(20) is not None
     wait_until(lambda: server.workers("gate", "leaving") == [], "the old one is gone", 5)
     assert not Path(f"/proc/{old}").exists()
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_a_query_of_death_in_a_worker_of_two_slots_and_two_gateways_takes_no_innocent(
+    server: Server, turn: int
+) -> None:
+    texts = [f"innocent-{turn}-{i}" for i in range(16)]
+    asked = [server.ask_later("twins", {"text": text}) for text in texts[:8]]
+    poison = [server.ask_later("twins", {"text": "poison"}) for _ in range(2)]
+    asked += [server.ask_later("twins", {"text": text}) for text in texts[8:]]
+
+    assert [a.result(30).json for a in asked] == [t.upper() for t in texts]
+    assert {(p.result(30).status, p.result(30).code) for p in poison} == {(500, "model_crashed")}
+    assert server.ask("twins", {"text": "after"}).json == "AFTER"
+
+
+def test_many_gateways_all_get_their_turn_at_a_slot(tmp_path: Path) -> None:
+    write_subjects(tmp_path)
+    with serving(tmp_path, "subjects.py:Mix", "--gateways", "5", "--workers", "1") as server:
+        asked = [server.ask_later("subjects", {"number": n}) for n in range(60)]
+        assert [a.result(30).json for a in asked] == [mix(n) for n in range(60)]

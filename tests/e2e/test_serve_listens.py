@@ -10,7 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from serving import JSON, Answer, Server, call, serving, write_subjects
+from needed import need
+from serving import JSON, Answer, Server, call, serving, starting, write_subjects
+
+from headway.errors import Exit
 
 HERE = Path(__file__).parents[1]
 ONNX = HERE / "golden" / "runtimes" / "onnx" / "model.onnx"
@@ -41,10 +44,65 @@ def test_a_unix_socket_answers_as_an_address_does(folder: Path) -> None:
         assert ask_over(sock).json == "WORD"
 
 
+def test_a_unix_path_that_holds_a_file_is_refused(folder: Path) -> None:
+    folder.joinpath("s.sock").write_text("precious")
+    with starting(folder, "subjects.py:Gate", "--unix", "s.sock") as server:
+        assert server.wait() == Exit.LISTEN
+    assert server.log == "error: can't listen on s.sock: something is there that is no socket\n"
+    assert folder.joinpath("s.sock").read_text() == "precious"
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_an_admin_path_that_is_taken_is_refused(folder: Path, *, is_live: bool) -> None:
+    path = folder / "a.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        if is_live:
+            other.bind(str(path))
+            other.listen()
+        else:
+            path.write_text("precious")
+        with starting(folder, "subjects.py:Gate", "--port", "0", "--admin", "a.sock") as server:
+            assert server.wait() == Exit.LISTEN
+    assert "error: can't listen on a.sock: " in server.log
+    assert path.exists()
+
+
+def test_servers_with_one_port_on_two_addresses_have_an_admin_socket_each(folder: Path) -> None:
+    flags = ["subjects.py:Gate", "--workers", "1", "--admin", ""]
+    with (
+        serving(folder, *flags) as one,
+        serving(folder, *flags, "--host", "127.0.0.2", "--port", str(one.port)) as two,
+    ):
+        assert one.info["admin"] != two.info["admin"]
+        assert {s.status()["http"] for s in (one, two)} == {one.info["http"], two.info["http"]}
+
+
+def test_a_runtime_folder_that_others_can_enter_is_refused(folder: Path) -> None:
+    folder.joinpath("headway").mkdir()
+    folder.joinpath("headway").chmod(0o755)
+    with starting(folder, "subjects.py:Gate", "--port", "0", "--admin", "") as server:
+        assert server.wait() == Exit.LISTEN
+    assert "must be this user's own, with mode 0700" in server.log
+
+
+def test_a_socket_that_is_gone_at_the_end_is_no_error(folder: Path) -> None:
+    with serving(folder, "subjects.py:Gate", "--workers", "1", "--unix", "s.sock") as server:
+        folder.joinpath("s.sock").unlink()
+        assert server.stop() == Exit.OK
+    assert "Traceback" not in server.log
+
+
+def test_a_key_file_that_can_not_be_used_is_told_before_anything_starts(folder: Path) -> None:
+    folder.joinpath("keys.txt").write_text("no hash\n")
+    with starting(folder, "subjects.py:Gate", "--port", "0", "--key-file", "keys.txt") as server:
+        assert server.wait() == Exit.USAGE
+    assert server.log.startswith("error: `key_file` keys.txt, line 1: expected a SHA-256")
+
+
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with TLS and a key."""
-    trustme = pytest.importorskip("trustme")
+    trustme = need("trustme")
     folder = tmp_path_factory.mktemp("guarded")
     write_subjects(folder)
     authority = trustme.CA()
@@ -104,7 +162,7 @@ def test_plain_text_on_a_tls_port_is_no_request(guarded: Server) -> None:
 
 
 def test_a_model_file_is_served_as_it_is(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
+    need("onnxruntime")
     tmp_path.joinpath("scores.onnx").write_bytes(ONNX.read_bytes())
     with serving(tmp_path, "scores.onnx", "--workers", "1") as server:
         described = server.call("GET", "/models/scores").json

@@ -133,5 +133,7 @@ def test_a_worker_that_hangs_too_long_is_replaced(tmp_path: Path) -> None:
     with serving(tmp_path, "subjects.py:Gate", *flags) as server:
         (victim,) = server.workers("subjects")
         os.kill(victim, signal.SIGSTOP)
+        stat = Path(f"/proc/{victim}/stat")
+        wait_until(lambda: ") T " in stat.read_text(), "it stands still")
         assert server.ask("subjects", {"text": "a"}).json == "A"
         assert victim not in server.workers("subjects")

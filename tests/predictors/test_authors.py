@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from needed import need
 
 HERE = Path(__file__).parent
 NAMES = sorted(p.parent.name for p in HERE.glob("*/train_*.py"))
@@ -38,7 +39,7 @@ def test_the_authors_test_passes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_predictor_is_clean_under_strict_mypy(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
+    need("mypy")
     folder = _copy(name, tmp_path)
     (folder / f"train_{name}.py").unlink()
     cache = HERE.parents[1] / ".mypy_cache" / "predictors"
@@ -46,7 +47,7 @@ def test_the_predictor_is_clean_under_strict_mypy(name: str, tmp_path: Path) -> 
 
 
 def test_the_predictors_are_clean_under_strict_pyright(tmp_path: Path) -> None:
-    pytest.importorskip("pyright")
+    need("pyright")
     names: list[str] = []
     for name in NAMES:
         folder = _copy(name, tmp_path)

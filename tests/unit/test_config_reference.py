@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from headway import config, errors, plugins
+from headway.server.chunks import FramingError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -42,7 +43,15 @@ def test_every_setting_is_documented() -> None:
 def test_every_error_code_is_documented() -> None:
     codes = re.findall(r"^    code = \"(\w+)\"", Path(errors.__file__).read_text(), re.MULTILINE)
     assert len(codes) > 20
-    assert all(f"| `{code}` |" in page("errors.md") for code in codes)
+    branches = {"bad_request", "busy", "internal", "model_error", "worker_error"}
+    assert all(f"| `{code}` |" in page("errors.md") for code in {*codes} - branches | {"internal"})
+
+
+def test_every_code_of_a_request_that_is_no_http_is_documented() -> None:
+    codes = {status: FramingError(status, "").code for status in range(400, 600)}
+    assert {"bad_request", "too_slow", "head_too_large", "http_version"} <= set(codes.values())
+    told = {(code, s) for s, code in codes.items() if code != "bad_request" or s == 400}
+    assert all(f"| `{code}` | {status} | " in page("errors.md") for code, status in told)
 
 
 def test_every_command_and_exit_code_is_documented() -> None:

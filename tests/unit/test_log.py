@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.observe.log import LINE_BYTES, LineWriter, read_format, render_human, render_json
+from headway.observe.log import LINE_BYTES, LineWriter, render_human, render_json
 
 Made = logging.LogRecord
 
@@ -280,10 +280,3 @@ sys.stdout.buffer.write(b"raw\\n")
     assert prints == ["other", "ab 1", "c", "d"]
     (warned,) = [line["message"] for line in found if line["logger"] == "py.warnings"]
     assert "careful" in warned
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("json", "json"), ("human", "human"), ("auto", "auto"), ("xml", "auto")]
-)
-def test_format_that_nobody_knows_is_auto(text: str, expected: str) -> None:
-    assert read_format(text) == expected

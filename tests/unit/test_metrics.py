@@ -138,8 +138,9 @@ def test_request_that_never_got_a_slot_is_not_a_wait_of_no_time(board: Board) ->
 def test_grab_and_batch_have_their_own_sizes(board: Board) -> None:
     tally = board.tally(1, 1)
     tally.grabbed(3)
-    tally.executed(300, 0.1, 0.2, 0.3)
-    tally.executed(1, 0.1, 0.2, 0.3)
+    tally.executed(300)
+    tally.executed(1)
+    tally.spent(0.2, 0.4, 0.6)
     text = exposition(board, ["a", "b"])
     assert buckets(text, "headway_grab_requests", "b")["2.0"] == 0
     assert buckets(text, "headway_grab_requests", "b")["4.0"] == 1
@@ -176,7 +177,8 @@ def test_stats_have_the_fields_that_protocols_write(board: Board) -> None:
     tally = board.tally(0, 0)
     tally.answered(0, 0.25, 0.125)
     tally.answered(OUTCOMES.index("model"), 0.5, 0.125)
-    tally.executed(4, 0.01, 0.02, 0.03)
+    tally.executed(4)
+    tally.spent(0.01, 0.02, 0.03)
     found = stats(board, 0)
     assert set(found) == {f.name for f in dataclasses.fields(Stats)}
     last_ms = found.pop("last_inference_ms")
@@ -203,7 +205,7 @@ def test_stats_have_the_fields_that_protocols_write(board: Board) -> None:
         (errors.TooLarge(), "caller"),
         (errors.Cancelled(), "cancelled"),
         (errors.QueueFull(), "busy"),
-        (errors.Draining(), "busy"),
+        (errors.NotReady(), "busy"),
         (errors.DeadlineError(), "deadline"),
         (errors.BadOutput(), "model"),
         (errors.WorkerLost(), "worker"),

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ def command(
     """Ask a model one question.
 
     TARGET is what `headway serve` takes. A VALUE is text where the model wants text, else JSON;
-    NAME=@FILE sends a file's content. An array of objects asks many questions.
+    NAME=@FILE sends a file's content. An array of objects asks many questions. A stream is printed
+    when it has ended, each item on a line of its own.
 
     \b
     Examples:
@@ -48,7 +49,7 @@ def command(
         schema = loaded.description.input_schema
         asked = _parse(text) if text is not None else _named(inputs, schema)
         answer = loaded.batch(asked) if isinstance(asked, list) else loaded(**asked)
-        _write(answer)
+        _write(answer, is_stream=loaded.description.is_stream)
     return Exit.OK
 
 
@@ -129,12 +130,12 @@ def _content(text: str, where: str) -> bytes:
         raise ConfigError(where=where, problem=f"can't read {text[1:]!r}: {e.strerror}") from e
 
 
-def _write(answer: Any) -> None:
-    """Print an answer as JSON, pretty on a terminal; of a stream, each item as it comes."""
-    for value in answer if isinstance(answer, Iterator) else [answer]:
-        plain = msgspec.to_builtins(value, enc_hook=_plain)
-        data = msgspec.json.encode(plain)
-        click.echo(msgspec.json.format(data, indent=2) if sys.stdout.isatty() else data)
+def _write(answer: Any, *, is_stream: bool) -> None:
+    """Print an answer as JSON, pretty on a terminal; of a stream, each item on its own line."""
+    is_pretty = sys.stdout.isatty() and not is_stream
+    for value in answer if is_stream else [answer]:
+        data = msgspec.json.encode(msgspec.to_builtins(value, enc_hook=_plain))
+        click.echo(msgspec.json.format(data, indent=2) if is_pretty else data)
 
 
 def _plain(value: Any) -> Any:

@@ -57,7 +57,7 @@ def _serve(targets: tuple[str, ...], **given: str | bool | None) -> int:
     try:
         return _run(run.serve, found.models, settings)
     except OSError as e:
-        where = settings.unix or f"{settings.host}:{settings.port}"
+        where = e.filename or settings.unix or f"{settings.host}:{settings.port}"
         click.echo(f"error: can't listen on {where}: {e.strerror or e}", err=True)
         return Exit.LISTEN
 

@@ -129,7 +129,9 @@ class Batcher:
 
     def _heads(self) -> Iterator[Flight]:
         for lane in self._lanes:
-            yield from (f for f in list(lane)[:1] if f.state is State.QUEUED)
+            head = next((f for f in lane if f.state is State.QUEUED), None)
+            if head is not None:
+                yield head
 
     def _sweep(self) -> None:
         for lane in (self._suspects, *self._lanes):

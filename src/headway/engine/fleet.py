@@ -16,6 +16,8 @@ from enum import Enum
 
 SILENT_S = 1.0
 """A worker that has not answered a ping for this long gets no more work."""
+JOIN_TIMEOUT_S = 30.0
+"""A loaded worker must have answered a round trip of every gateway by then."""
 MAX_EARLY_DEATHS = 5
 BACK_OFF_S = 0.1
 MAX_BACK_OFF_S = 30.0
@@ -49,8 +51,8 @@ class Member:
 
     id: int
     generation: int
-    started_at: float
     heard_at: float
+    loaded_at: float = 0.0
     phase: Phase = Phase.STARTING
 
 
@@ -89,7 +91,7 @@ class Fleet:
         member = self.members.get(id)
         if member is None or member.phase is not Phase.STARTING:
             return []
-        member.phase, member.heard_at = Phase.JOINING, now
+        member.phase, member.heard_at, member.loaded_at = Phase.JOINING, now, now
         return [(Order.JOIN, id)]
 
     def joined(self, id: int, now: float) -> Orders:
@@ -174,7 +176,9 @@ class Fleet:
         orders: Orders = []
         for member in list(self.members.values()):
             silent_s = now - member.heard_at
-            if member.phase is Phase.STARTING and silent_s > self.load_timeout_s:
+            if (member.phase is Phase.STARTING and silent_s > self.load_timeout_s) or (
+                member.phase is Phase.JOINING and now - member.loaded_at > JOIN_TIMEOUT_S
+            ):
                 orders.append((Order.KILL, member.id))
             elif member.phase is Phase.READY and silent_s > SILENT_S:
                 member.phase = Phase.SILENT
@@ -194,7 +198,7 @@ class Fleet:
     def _start(self, now: float) -> tuple[Order, int]:
         self._next_id += 1
         id = self._next_id
-        self.members[id] = Member(id, self.generation, now, now)
+        self.members[id] = Member(id, self.generation, now)
         return (Order.START, id)
 
     def _retire_old(self) -> Orders:

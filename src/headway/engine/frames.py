@@ -88,7 +88,11 @@ class Replies(msgspec.Struct, array_like=True, tag=6, gc=False):
     encode_s: float = 0.0
 
 
-Message = Grab | Want | Return | Credit | Recall | Replies
+class Begun(msgspec.Struct, array_like=True, tag=7, gc=False):
+    """Slot to gateway: a suspect is alone in the worker now, and runs. Until then its worker's death is not its own."""
+
+
+Message = Grab | Want | Return | Credit | Recall | Replies | Begun
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

@@ -17,7 +17,7 @@ from headway.engine.deadlines import Deadlines
 from headway.engine.frames import Answer, Replies
 from headway.engine.life import Act, Event, Flight, State
 from headway.engine.link import Peer, SlotLink
-from headway.engine.messages import Cancel, Join, Joined, Parted
+from headway.engine.messages import Cancel, Join, Joined, Overdue, Parted
 from headway.engine.pool import Pool, Question
 from headway.errors import HeadwayError
 from headway.observe.metrics import OUTCOMES, Tally, outcome_of
@@ -172,11 +172,10 @@ class Gateway:
                 flight.exchange.finish(flight.serial, _reply(answer, body), flight.request_id)
             else:
                 self._streamed(flight, answer, body)
-        if replies.batches:
-            tally = link.pool.tally
-            for rows in replies.batches:
-                tally.executed(rows, replies.decode_s, replies.compute_s, replies.encode_s)
-                replies.decode_s = replies.compute_s = replies.encode_s = 0.0
+        tally = link.pool.tally
+        for rows in replies.batches or ():
+            tally.executed(rows)
+        tally.spent(replies.decode_s, replies.compute_s, replies.encode_s)
         if replies.is_last:
             link.pool.gauge()
 
@@ -233,7 +232,7 @@ class Gateway:
 
     def _stop(self, flight: Flight) -> None:
         """Tell the worker that nobody waits for a request any more."""
-        flight.slot.worker.channel.send(Cancel([flight.id]))
+        flight.slot.worker.channel.send_now(Cancel([flight.id]))
 
     # Time
 
@@ -266,7 +265,7 @@ class Gateway:
     async def join(self, message: Join, fds: Sequence[int]) -> None:
         """Link up with a loaded worker, and say Joined when every slot has shown a sign of life."""
         socks = [socket.socket(fileno=fd) for fd in fds]
-        socks[-1].settimeout(PROBE_S)
+        socks[-1].setblocking(False)
         peer = Peer(message.worker, Channel(socks[-1]), message.loaded)
         pool = self.pools[message.model]
         self._peers[peer.id] = peer
@@ -276,7 +275,7 @@ class Gateway:
             link = SlotLink(self, pool, peer)
             peer.links.append(link)
             await self.loop.create_unix_connection(lambda link=link: link, sock=sock)  # type: ignore[misc]
-        pool.links += peer.links
+        pool.links += [link for link in peer.links if link.is_open]
         pool.trouble = ""
         pool.wake()
         pool.demand()
@@ -290,6 +289,14 @@ class Gateway:
             peer.is_suspended = is_suspended
             for link in peer.links:
                 link.pool.wake()
+
+    def report_overdue(self) -> None:
+        """Tell of workers with a slot that has not answered long after everybody's deadline: it hangs."""
+        now = time.monotonic()
+        for peer in self._peers.values():
+            if any(link.is_overdue(now) for link in peer.links) and not peer.is_reported:
+                peer.is_reported = True
+                self._tell(Overdue(peer.id))
 
     def part(self, worker: int) -> None:
         """Let a worker end what it has of ours, and send it nothing new."""
@@ -324,9 +331,7 @@ class Gateway:
     def link_lost(self, link: SlotLink) -> None:
         """A slot's socket has closed: what was in it is tried again, alone, or given up."""
         pool = link.pool
-        for links in (pool.links, pool.free):
-            if link in links:
-                links.remove(link)
+        pool.lost(link)
         link.has_credit = link.is_busy = False
         if link.probe is not None:
             link.probe.set_result(False)

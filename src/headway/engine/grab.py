@@ -54,6 +54,8 @@ class Ticket:
     codec: Codec
     ask: Ask
     deadline: float
+    timeout_s: float = 0.0
+    """How long the answer could take, for the words of its error."""
     coding: str = ""
     is_alone: bool = False
     context: Context | None = None
@@ -164,6 +166,7 @@ class Run:
             ticket.call = ticket.codec.decode(ask, self._wire)
             if ticket.call.timeout_s is not None:
                 ticket.deadline = min(ticket.deadline, time.monotonic() + ticket.call.timeout_s)
+                ticket.timeout_s = ticket.call.timeout_s
             if self._signature.context is not None:
                 ticket.context = Context(ask.request_id, ask.headers, ticket.deadline)
                 ticket.call.contexts = ticket.context
@@ -187,7 +190,7 @@ class Run:
         if ticket.is_cancelled:
             self._fail(ticket, Cancelled())
         elif time.monotonic() >= ticket.deadline:
-            self._fail(ticket, DeadlineError(timeout_s=self._bounds.timeout_s))
+            self._fail(ticket, DeadlineError(timeout_s=ticket.timeout_s or self._bounds.timeout_s))
         return ticket.is_done
 
     # From calls to batches
@@ -229,7 +232,7 @@ class Run:
             if self._signature.context is not None:
                 arguments[self._signature.context] = batch[0][0].context
             self._timing.batches.append(total)
-            output = self._opened.predict(**arguments)
+            output = self._predict(arguments)
             if self._signature.is_async:
                 output = _raised(self._await_all([output])[0])
             result = self._wire.scatter(output, total)
@@ -257,7 +260,7 @@ class Run:
         rows = [(ticket, row) for ticket, members in batch for row in members]
         self._timing.batches.extend([1] * len(rows))
         if self._signature.is_async:
-            outcomes = self._await_all([self._opened.predict(**self._item(t, r)) for t, r in rows])
+            outcomes = self._await_all([self._predict(self._item(t, r)) for t, r in rows])
             for (ticket, row), outcome in zip(rows, outcomes, strict=True):
                 self._keep_item(ticket, row, outcome)
             return
@@ -265,12 +268,18 @@ class Run:
             if self._is_over(ticket):
                 continue
             try:
-                outcome = self._opened.predict(**self._item(ticket, row))
+                outcome = self._predict(self._item(ticket, row))
             except Exception as e:  # noqa: BLE001  (user code; told to its caller, or logged, in _keep_item)
                 outcome = e
             self._keep_item(ticket, row, outcome)
             if ticket.call is not None and row == ticket.call.rows - 1:
                 self._finish([ticket])
+
+    def _predict(self, arguments: dict[str, Any]) -> Any:
+        try:
+            return self._opened.predict(**arguments)
+        except SystemExit as e:  # a library's way to refuse its input is no reason to end a worker
+            raise ModelFailed from e
 
     def _item(self, ticket: Ticket, row: int) -> dict[str, Any]:
         assert ticket.call is not None
@@ -378,12 +387,12 @@ class Run:
         self._timing.batches.append(1)
         items: Iterator[Any] = iter(())
         try:
-            items = self._items(self._opened.predict(**self._item(ticket, 0)))
+            items = self._items(self._predict(self._item(ticket, 0)))
             for value in items:
                 if ticket.is_cancelled:
                     break
                 if time.monotonic() >= ticket.deadline:
-                    raise DeadlineError(timeout_s=self._bounds.timeout_s)
+                    raise DeadlineError(timeout_s=ticket.timeout_s or self._bounds.timeout_s)
                 item = self._wire.check_item(value)
                 piece = ticket.codec.chunk(ticket.ask, ticket.call, item, self._wire)
                 if not is_begun:
@@ -391,7 +400,7 @@ class Run:
                     self._begin(ticket)
                 self._ready.append(Said(ticket.id, CHUNK, piece))
                 self._flush()
-        except Exception as e:  # noqa: BLE001  (user code; told to its caller and logged, in _break_off)
+        except (Exception, SystemExit) as e:  # noqa: BLE001  (user code; told and logged in _break_off)
             self._break_off(ticket, e, is_begun=is_begun)
         else:
             if not is_begun:
@@ -404,7 +413,7 @@ class Run:
             _close(items, ticket.ask.request_id)
             self._timing.compute_s += time.perf_counter() - started
 
-    def _break_off(self, ticket: Ticket, cause: Exception, *, is_begun: bool) -> None:
+    def _break_off(self, ticket: Ticket, cause: BaseException, *, is_begun: bool) -> None:
         error = _told(cause)
         if not isinstance(error, CallerError | DeadlineError):
             ids = [ticket.ask.request_id]
@@ -478,6 +487,8 @@ def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:
 
 
 def _raised(outcome: Any) -> Any:
+    if isinstance(outcome, SystemExit):
+        raise ModelFailed from outcome
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome

@@ -49,6 +49,8 @@ class SlotLink(asyncio.Protocol):
         self.is_busy = False
         """The slot has a grab of ours."""
         self.has_asked = False
+        self.is_recalled = False
+        """Another gateway wants the credit: it goes back, unless it is spent in this turn of the loop."""
         self.probe: asyncio.Future[bool] | None = None
         self.heard_at = time.monotonic()
         self.busy_until = 0.0
@@ -74,9 +76,12 @@ class SlotLink(asyncio.Protocol):
                 self.has_asked = False
                 self.has_credit = True
                 self.pool.credited(self)
-            elif isinstance(message, frames.Recall) and not self.pool.keeps(self.worker):
-                self.give_back()
-                self.pool.demand()
+            elif isinstance(message, frames.Begun):
+                for flight in self.flights.values():
+                    flight.attempts += 1
+            elif isinstance(message, frames.Recall):
+                self.is_recalled = self.has_credit
+                self.pool.recalled(self)
 
     def _take_replies(self, replies: Replies, buffers: memoryview) -> None:
         self.is_busy = not replies.is_last
@@ -96,6 +101,15 @@ class SlotLink(asyncio.Protocol):
             else:
                 self._transport.write(b"".join(pieces))
 
+    def is_overdue(self, now: float) -> bool:
+        """The slot has had a grab for longer than a call may hang past its deadline."""
+        return self.is_busy and now > self.busy_until + self.pool.settings.hang_kill_s
+
+    @property
+    def is_open(self) -> bool:
+        """The worker has not hung up."""
+        return self._transport is not None
+
     @property
     def is_lent_elsewhere(self) -> bool:
         """Another gateway has the slot's credit, or a grab in it."""
@@ -104,15 +118,16 @@ class SlotLink(asyncio.Protocol):
     def grab(self, entries: list[frames.Entry], bodies: Sequence[bytes] = ()) -> None:
         """Spend the slot's credit."""
         self.pool.free.remove(self)
-        self.has_credit = False
+        self.has_credit = self.is_recalled = False
         self.is_busy = True
+        self.busy_until = max(self.busy_until, time.monotonic())
         self.send(frames.Grab(entries), bodies)
 
     def give_back(self) -> None:
         """Return the slot's credit, if it is here and unspent."""
         if self.has_credit:
             self.pool.free.remove(self)
-            self.has_credit = False
+            self.has_credit = self.is_recalled = False
             self.send(frames.Return())
 
     def want(self) -> None:
@@ -128,7 +143,9 @@ class SlotLink(asyncio.Protocol):
         """
         if self.probe is None:
             self.probe = self.pool.loop.create_future()
-            if self.has_credit:
+            if not self.is_open:
+                self.probe.set_result(False)
+            elif self.has_credit:
                 self.grab([])
             else:
                 self.want()
@@ -156,6 +173,8 @@ class Peer:
         self.links: list[SlotLink] = []
         self.is_suspended = False
         self.is_leaving = False
+        self.is_reported = False
+        """The supervisor knows that a slot of it hangs."""
 
     def is_idle(self) -> bool:
         """Nothing of ours is in it."""

@@ -153,6 +153,12 @@ class Parted(Say, tag="parted"):
     worker: int
 
 
+class Overdue(Say, tag="overdue"):
+    """A slot of this worker has not answered long after the deadline of all that it has."""
+
+    worker: int
+
+
 class Drained(Say, tag="drained"):
     """Nothing is under way here any more; `left` requests did not end in time."""
 
@@ -188,5 +194,6 @@ Message = (
     | Joined
     | Parted
     | Drained
+    | Overdue
     | Cancel
 )

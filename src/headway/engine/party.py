@@ -164,6 +164,13 @@ class Party:
             self.obey(self.fleet.joined(worker, time.monotonic()))
             self._host.changed()
 
+    def end_hanging(self, serial: int) -> None:
+        """A gateway says that a slot of a worker hangs: end the worker, so that another one takes its place."""
+        for worker, known in self._serials.items():
+            if known == serial and worker in self.processes:
+                log.error("worker_hangs", extra={"model": self.spec.name, "worker": worker})
+                self.processes[worker].kill()
+
     def lose_gateway(self, gateway: int) -> None:
         """A gateway's process has ended: it holds no worker back."""
         for joined in self._joined.values():
@@ -224,7 +231,14 @@ class Party:
         settings = self.spec.settings
         cores = threads.available_cores()
         count = threads.threads_of(settings, cores.count)
-        process = self._host.start_worker(self, worker, threads.environment(count))
+        try:
+            process = self._host.start_worker(self, worker, threads.environment(count))
+        except OSError as e:
+            log.error("worker_not_started", extra={"model": self.spec.name, "reason": str(e)})
+            self.obey(
+                self.fleet.died(worker, time.monotonic(), f"no process could be started: {e}")
+            )
+            return
         self.processes[worker] = process
         self._serials[worker] = self._host.next_serial()
         may_spin = threads.may_spin(settings, cores)

@@ -50,8 +50,8 @@ class Pool:
         self.trouble = "it is being loaded"
         """Why nothing may wait for it; "" while it has workers, or will have one again soon."""
         self.in_flight = 0
-        self._suspect_at: Peer | None = None
-        """The worker that is kept for a request that must be alone."""
+        self._suspect_link: SlotLink | None = None
+        """The slot that has a suspect of ours."""
         self._is_woken = False
         self._hold_timer: asyncio.TimerHandle | None = None
 
@@ -73,18 +73,30 @@ class Pool:
             self.free.append(link)
             self.wake()
 
-    def keeps(self, worker: Peer) -> bool:
-        """Whether a worker is kept for suspects, so that its credits stay here."""
-        return worker is self._suspect_at
+    def recalled(self, link: SlotLink) -> None:
+        """Another gateway wants a credit: what waits here may spend it first, for the slot takes turns."""
+        if self.batcher.queued:
+            self.wake()
+        else:
+            link.give_back()
 
     def done(self, link: SlotLink) -> None:
         """A slot has answered all of a grab."""
+        if link is self._suspect_link:
+            self._suspect_link = None
         if link.worker.is_leaving:
             self._let_go(link.worker)
         else:
+            self.wake()
             self.demand()
-        if link.worker is self._suspect_at:
-            self.loop.call_soon(self._dispatch)
+
+    def lost(self, link: SlotLink) -> None:
+        """A slot is gone."""
+        if link is self._suspect_link:
+            self._suspect_link = None
+        for links in (self.links, self.free):
+            if link in links:
+                links.remove(link)
 
     def wake(self) -> None:
         """Send what waits, once all that this turn of the loop has read is queued."""
@@ -94,15 +106,17 @@ class Pool:
 
     def demand(self) -> None:
         """Ask the slots whose credit is lent elsewhere, if something waits and none is free."""
-        if self.batcher.queued and all(link.worker.is_suspended for link in self.free):
+        if self.batcher.queued and self._pick() is None:
             for link in self.links:
                 if link.is_lent_elsewhere and not link.worker.is_leaving:
                     link.want()
 
     def _dispatch(self) -> None:
         self._is_woken = False
-        self._hold_timer = None
-        if self._suspect_at is not None or self.batcher.suspects:
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
+        if self.batcher.suspects and self._suspect_link is None:
             self._dispatch_suspect()
         now = time.monotonic()
         while self.free and self.batcher.queued:
@@ -114,44 +128,31 @@ class Pool:
                 self._hold(now)
                 break
             self._send(link, grab, now)
+        for link in [link for link in self.free if link.is_recalled]:
+            link.give_back()
         self.demand()
 
     def _pick(self) -> SlotLink | None:
-        """A free slot of a worker that may be used."""
+        """A free slot of a worker that may be used; not of one that has a suspect of ours."""
+        avoided = self._suspect_link.worker if self._suspect_link is not None else None
         for link in self.free:
-            if not link.worker.is_suspended and link.worker is not self._suspect_at:
+            if not link.worker.is_suspended and link.worker is not avoided:
                 return link
         return None
 
     def _dispatch_suspect(self) -> None:
-        """Send a suspect to a worker of which we hold every credit, so that it has nothing else meanwhile."""
-        kept = self._suspect_at = self._kept()
-        if kept is None:
-            return
-        missing = [link for link in kept.links if not link.has_credit]
-        for link in missing:
-            if link.is_lent_elsewhere:
-                link.want()
-        suspect = self.batcher.take_suspect() if not missing else None
-        if suspect is not None:
-            self._send(kept.links[0], [suspect], time.monotonic())
-        elif not missing:
-            self._suspect_at = None
-            for link in kept.links:
-                link.give_back()
-
-    def _kept(self) -> Peer | None:
-        """The worker that is kept for suspects: the same as long as it lives, else the least busy one."""
-        if any(link.worker is self._suspect_at for link in self.links):
-            return self._suspect_at
-        workers = {link.worker for link in self.links if not link.worker.is_suspended}
-        return min(workers, key=lambda w: sum(link.is_busy for link in w.links), default=None)
+        """Send a request that was in a worker that died: one at a time, by itself; its worker runs it alone."""
+        link = self._pick()
+        suspect = self.batcher.take_suspect() if link is not None else None
+        if suspect is not None and link is not None:
+            self._suspect_link = link
+            self._send(link, [suspect], time.monotonic())
 
     def gauge(self) -> None:
         """Write what waits and what is under way where everybody can read it."""
         self.tally.queue_depth = self.batcher.queued
         self.tally.queue_bytes = self.batcher.queued_bytes
-        self.tally.in_flight = self.in_flight
+        self.tally.in_flight = self.in_flight - self.batcher.queued
 
     def _hold(self, now: float) -> None:
         if self._hold_timer is None and self.batcher.limits.hold_s:
@@ -164,7 +165,7 @@ class Pool:
             flight.step(Event.DISPATCH)
             flight.sent_at = now
             flight.slot = link
-            flight.attempts += 1
+            flight.attempts += not flight.is_alone  # a suspect's counts when it has begun
             link.flights[flight.id] = flight
             ask: Question = flight.ask
             entries.append(

@@ -27,6 +27,7 @@ from headway.engine.messages import (
     Leave,
     Listen,
     Message,
+    Overdue,
     Parted,
     Ping,
     Pong,
@@ -357,6 +358,9 @@ class Supervisor:
                 self._end(Exit.GRACE)
             self._drained.add(index)
             self._see_drained()
+        elif isinstance(message, Overdue):
+            for party in self.parties.values():
+                party.end_hanging(message.worker)
         elif isinstance(message, Joined | Parted):
             for party in self.parties.values():
                 party.hear_gateway(message.worker, index, has_joined=isinstance(message, Joined))
@@ -373,17 +377,25 @@ class Supervisor:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            now = time.monotonic()
-            for child, (party, worker) in list(self._workers.items()):
-                if worker in party.loaded:
-                    child.ping()
-            for gateway in list(self.gateways.values()):
-                gateway.ping()
-                if now - gateway.heard_at > GATEWAY_HANG_S:
-                    gateway.kill()
-            if self.is_draining:
-                continue
-            for party in self.parties.values():
-                party.obey(party.fleet.tick(now))
-            if self._watch is not None and self._watch.has_changed():
-                self.reload()
+            try:
+                self._look_around(time.monotonic())
+            except (
+                Exception
+            ):  # the outermost loop: the operator reads it, and the next tick tries again
+                log.exception("tick_failed")
+
+    def _look_around(self, now: float) -> None:
+        """Ask everybody for a sign of life, and let the clock have its say."""
+        for child, (party, worker) in list(self._workers.items()):
+            if worker in party.loaded:
+                child.ping()
+        for gateway in list(self.gateways.values()):
+            gateway.ping()
+            if now - gateway.heard_at > GATEWAY_HANG_S:
+                gateway.kill()
+        if self.is_draining:
+            return
+        for party in self.parties.values():
+            party.obey(party.fleet.tick(now))
+        if self._watch is not None and self._watch.has_changed():
+            self.reload()

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +25,7 @@ from headway.engine import frames, threads
 from headway.engine.cancels import EarlyCancels
 from headway.engine.channel import Channel
 from headway.engine.frames import Answer, Framer, Replies
+from headway.engine.gate import Gate
 from headway.engine.grab import Bounds, Run, Said, Say, Ticket, Timing
 from headway.engine.messages import Cancel, Hold, Leave, Loaded, Meet, Message, Ping, Pong, Refused
 from headway.engine.orphan import end_with_parent
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXIT_BROKEN = 70
-"""A slot met something that is no Exception (SystemExit in the predictor, say): start afresh."""
+"""A slot met something that is no Exception, or a bug of ours: start afresh."""
 
 GC_THRESHOLD = 20_000
 """Objects between two looks of the garbage collector; a grab makes and drops thousands without a cycle."""
@@ -135,7 +137,7 @@ class Slot(threading.Thread):
             )
 
         try:
-            self._worker.perform(tickets, say)
+            self._worker.perform(tickets, say, lambda: self._send(line, frames.Begun()))
         finally:
             self._worker.dismiss(line.gateway, tickets)
         if not keeps:
@@ -172,6 +174,8 @@ class Slot(threading.Thread):
         # Who wanted it goes to the end of the turn.
         self._lines[line.sock.fileno()] = self._lines.pop(line.sock.fileno())
         self._send(line, frames.Credit())
+        if any(other.wants for other in self._lines.values()):
+            self._send(line, frames.Recall())
 
     def _part(self, line: Line) -> None:
         """A gateway is gone."""
@@ -180,9 +184,9 @@ class Slot(threading.Thread):
         line.sock.close()
         if self._holder is line:
             self._holder = None
-            for other in self._lines.values():
-                self._lend(other)
-                break
+            successor = self._next(line) or next(iter(self._lines.values()), None)
+            if successor is not None:
+                self._lend(successor)
 
     def _send(
         self, line: Line, message: frames.Message, buffers: list[bytes] | None = None
@@ -245,6 +249,7 @@ class Worker:
         }
         self._tickets: dict[tuple[int, int], Ticket] = {}
         self._early = EarlyCancels()
+        self._gate = Gate()
         self.loaded = Loaded(
             description=self._opened.description,
             workers=decision.workers,
@@ -278,6 +283,7 @@ class Worker:
                 entry.request_id,
             )
             ticket = Ticket(entry.id, self._codec(entry.codec), ask, now + entry.budget_s)
+            ticket.timeout_s = round(entry.budget_s, 3)
             ticket.coding = headers.get("content-encoding", "")
             ticket.is_alone = entry.is_alone
             self._tickets[gateway, entry.id] = ticket
@@ -293,10 +299,20 @@ class Worker:
             codec = self._codecs[name] = plugins.load("protocols", name)
         return codec
 
-    def perform(self, tickets: list[Ticket], say: Say) -> None:
-        """Run a grab."""
+    def perform(self, tickets: list[Ticket], say: Say, begin: Callable[[], None]) -> None:
+        """Run a grab; a suspect waits until it is alone, and `begin` tells that it is."""
         await_all = self._coroutines.await_all if self._coroutines else None
-        Run(self._opened, self._bounds, say, await_all).run(tickets)
+        run = Run(self._opened, self._bounds, say, await_all)
+        if not tickets:  # a probe, which waits for nobody
+            run.run(tickets)
+            return
+        if tickets[0].is_alone:
+            with self._gate.alone():
+                begin()
+                run.run(tickets)
+        else:
+            with self._gate.together():
+                run.run(tickets)
 
     def dismiss(self, gateway: int, tickets: list[Ticket]) -> None:
         """Forget the tickets of a grab that is done."""

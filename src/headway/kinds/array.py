@@ -48,7 +48,6 @@ class ArrayField:
         self._is_narrow = not self._is_text and 0 <= math.prod(shape) <= _NARROW
         self._np = np.dtype(object if self._is_text else dtype)
         self._free = tuple(axis for axis, length in enumerate(shape) if length < 0)
-        self._size = math.prod(shape)
         self.json_type = self._json_type()
 
     def _json_type(self) -> Any:

@@ -120,7 +120,7 @@ def _made(what: type[Predictor]) -> Predictor:
     try:
         return what()
     # The author's own code may raise anything; whoever opens the model learns of it.
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         raise _failed(f"{what.__name__}()", e) from e
 
 
@@ -130,11 +130,11 @@ def _load(predictor: Predictor) -> None:
     except HeadwayError:
         raise
     # The author's own code may raise anything; whoever opens the model learns of it.
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         raise _failed(f"load() of {type(predictor).__name__}", e) from e
 
 
-def _failed(what: str, error: Exception) -> ModelFailed:
+def _failed(what: str, error: BaseException) -> ModelFailed:
     return ModelFailed(f"{what} raised {type(error).__name__}: {error}")
 
 
@@ -187,7 +187,7 @@ def _import(path: Path, root: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     # The author's own code may raise anything; whoever opens the model learns of it.
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         del sys.modules[name]
         raise BundleError(
             path=path.name, problem=f"importing it raised {type(e).__name__}: {e}"

@@ -45,7 +45,7 @@ class Predictor:
     idempotent: bool = True
     """May be asked again when a worker died with the request."""
     deterministic: bool = True
-    """The same inputs always get the same answer."""
+    """The same inputs always get the same answer. The cache will ask; nothing else reads it yet."""
     thread_safe: bool = False
     """`predict` may run in several threads at the same time."""
     headers: Sequence[str] = ()

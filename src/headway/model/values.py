@@ -21,8 +21,6 @@ from headway.model.kind import field_of_type
 REF_TEMPLATE = "#/$defs/{name}"
 _FORMATS = {"bool": "?", "int64": "q", "float64": "d"}
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_OCTETS = (str, bytes, bytearray, memoryview)
-_SCALARS = (bool, int, float, str, bytes)
 _NONE = type(None)
 
 

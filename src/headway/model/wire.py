@@ -264,13 +264,8 @@ class Wire:
         return self._written(self._output.to_json(result.values))
 
     def write_item(self, value: Any) -> bytes:
-        """Write one answer (as `row` gives it), or one item of a stream, as JSON."""
+        """Write one answer, or one item of a stream, as JSON."""
         return self._written(self._output.first([value]))
-
-    def row(self, result: Result, row: int) -> Any:
-        """One answer of many, for `write_item`."""
-        part = self._output.cut(result.values, row, row + 1)
-        return self._output.to_json(part)[0]
 
     def _written(self, value: Any) -> bytes:
         try:

@@ -22,7 +22,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 Format = Literal["auto", "human", "json"]
 
@@ -96,12 +96,6 @@ def set_up(
     root.addHandler(LineWriter(stream_fd, process, render))
     root.setLevel(level.upper())
     logging.captureWarnings(True)
-
-
-def read_format(text: str) -> Format:
-    """Read the name of a format, as a process is told it on its command line; `auto` if unknown."""
-    known: tuple[Format, ...] = get_args(Format)
-    return next((name for name in known if name == text), "auto")
 
 
 def capture_prints(logger: logging.Logger) -> None:

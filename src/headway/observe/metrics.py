@@ -136,14 +136,17 @@ class Tally:
         """Count what a slot took at once."""
         self._see("grab", requests)
 
-    def executed(self, rows: int, decode_s: float, compute_s: float, encode_s: float) -> None:
-        """Count one model call, with the time spent on decoding and encoding around it."""
-        cells = self.cells
+    def executed(self, rows: int) -> None:
+        """Count one model call."""
         self._see("batch", rows)
+        self.cells[_LAST_MS] = time.time() * 1000 // 1
+
+    def spent(self, decode_s: float, compute_s: float, encode_s: float) -> None:
+        """Count the time that a worker spent on the model, and on decoding and encoding around it."""
+        cells = self.cells
         cells[_STARTS["decode_s"]] += decode_s
         cells[_STARTS["compute_s"]] += compute_s
         cells[_STARTS["encode_s"]] += encode_s
-        cells[_LAST_MS] = time.time() * 1000 // 1
 
     def restarted(self) -> None:
         """Count a worker that had to be started again; only the supervisor does."""

@@ -189,14 +189,12 @@ class Codec(Protocol):
 
 _STATUS: Mapping[type[HeadwayError], int] = {
     errors.Unauthorized: 401,
-    errors.Forbidden: 403,
     errors.UnknownModel: 404,
     errors.UnknownVersion: 404,
     errors.UnknownPath: 404,
     errors.MethodNotAllowed: 405,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
-    errors.TooSlow: 408,
     errors.Cancelled: 499,
     errors.CallerError: 400,
     errors.QueueFull: 429,

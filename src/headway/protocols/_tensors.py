@@ -95,12 +95,19 @@ def lift_data(body: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     Returns:
         The body without them, and the arrays by what stands in their place.
     """
-    pieces, lifted, done, at = [], {}, 0, 0
+    pieces: list[bytes] = []
+    lifted: dict[bytes, bytes] = {}
+    done = at = end = 0
     while (at := body.find(b'"data"', at)) >= 0:
         at += 6
         found = _OPENING.match(body, at)
-        end = body.find(b"]", at) + 1
-        start = found.end() - 1 if found else end
+        if found is None:
+            continue
+        start = found.end() - 1
+        # The next end is looked for once, whoever asks, or a body of beginnings would be read again and again.
+        end = end if end > start else body.find(b"]", start) + 1
+        if not end:
+            break
         if end - start < LARGE_BYTES or body.find(b"[", start + 1, end) >= 0:
             continue
         place = b'"%b%d"' % (_PLACE, len(lifted))

@@ -4,9 +4,8 @@ GET /status    POST /reload    POST /stop
 """
 
 import asyncio
-import contextlib
+import hashlib
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,12 @@ from headway import config
 from headway.config import ServerSettings
 from headway.engine.supervisor import Supervisor
 from headway.protocols import Reply
+from headway.server import sockets
 from headway.server.connection import Listener
 from headway.server.exchange import Exchange
 from headway.server.http1 import FramingError, Head
+
+_BACKLOG = 16
 
 
 class Admin:
@@ -36,28 +38,28 @@ class Admin:
     ) -> None:
         self._supervisor = supervisor
         self._addresses = addresses
-        self._path = Path(settings.admin) if settings.admin else _default_path(addresses)
+        self._given = settings.admin
+        self._path = settings.admin or str(_default_path(addresses))
         self._listener = Listener(self, settings, asyncio.get_running_loop())
 
     async def listen(self) -> str:
-        """Open the socket, 0600; returns its path. One that a killed server left behind is replaced."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path.unlink(missing_ok=True)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
-        try:
-            sock.bind(str(self._path))
-        finally:
-            os.umask(before)
-        sock.listen(16)
-        await self._listener.listen(sock)
-        return str(self._path)
+        """Open the socket, 0600; returns its path. One that a killed server left behind is replaced.
+
+        Raises:
+            OSError: it can't be listened on, or its folder is open to others.
+        """
+        folder = Path(self._path).parent
+        if self._given:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            sockets.make_private(folder)
+        await self._listener.listen(sockets.open_unix(self._path, _BACKLOG, is_private=True))
+        return self._path
 
     def close(self) -> None:
         """Close the socket and remove it."""
         self._listener.close()
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+        sockets.remove(self._path)
 
     def ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
         """Answer the operator."""
@@ -78,9 +80,6 @@ class Admin:
     def left(self, exchange: Exchange, serial: int) -> None:
         """Nothing is under way that a leaving operator could stop."""
 
-    def writable(self, exchange: Exchange, serial: int) -> None:
-        """Nothing is streamed here."""
-
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         """Render what is no request."""
         return _error(error.status, error.message), ""
@@ -92,5 +91,10 @@ def _error(status: int, message: str) -> Reply:
 
 def _default_path(addresses: Mapping[str, Any]) -> Path:
     """One socket for each address, so that the next server there replaces what a killed one left behind."""
-    name = addresses.get("port") or str(addresses.get("unix", "")).strip("/").replace("/", "-")
+    if "unix" in addresses:
+        place = os.fsencode(os.path.abspath(addresses["unix"]))
+        name = f"unix-{hashlib.sha256(place).hexdigest()[:16]}"
+    else:
+        name = addresses["http"].partition("//")[2].replace("[", "").replace("]", "")
+        name = "-".join(name.rsplit(":", 1))
     return config.runtime_folder() / f"admin-{name}.sock"

@@ -6,6 +6,7 @@ What a head asks for is worked out once and kept with the head (`Head.memo`), si
 """
 
 import asyncio
+import functools
 import itertools
 import logging
 import re
@@ -26,6 +27,7 @@ from headway.model.call import Description
 from headway.observe.exposition import exposition
 from headway.observe.metrics import Board, outcome_of, stats
 from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats
+from headway.server import tasks
 from headway.server.assets import Asset, load_page
 from headway.server.exchange import Exchange
 from headway.server.http1 import FramingError, Head
@@ -102,6 +104,13 @@ class App:
 
     def ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
         """Answer a request, now or later."""
+        try:
+            if self._keys is None or self._is_allowed(head, exchange, serial):
+                self._ask(head, body, exchange, serial)
+        except Exception as e:  # noqa: BLE001  (our bug, or a codec's; told and logged in _fail)
+            self._fail(head, exchange, serial, e)
+
+    def _ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
         plan: Plan | None = head.memo.get("plan")
         if plan is None or (
             plan.pool is not None and plan.pool.description is not plan.description
@@ -110,10 +119,6 @@ class App:
             if plan is None:
                 return
         request_id = plan.request_id or f"{self._prefix}{next(self._count):08x}"
-        if self._keys is not None and not self._is_allowed(
-            head, plan, exchange, serial, request_id
-        ):
-            return
         pool = plan.pool
         if pool is not None and plan.question is not None:
             exchange.token = self._gateway.submit(
@@ -125,9 +130,6 @@ class App:
     def left(self, exchange: Exchange, serial: int) -> None:
         """The client left before its answer was whole."""
         self._gateway.leave(exchange.token)
-
-    def writable(self, exchange: Exchange, serial: int) -> None:
-        """A stream may go on; what it has to say waits in the transport."""
 
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         """Render the refusal of what never became a request."""
@@ -189,17 +191,22 @@ class App:
             raise errors.UnknownVersion(model=found.model, version=found.version, known=known)
         return pool
 
-    def _is_allowed(
-        self, head: Head, plan: Plan, exchange: Exchange, serial: int, request_id: str
-    ) -> bool:
+    def _is_allowed(self, head: Head, exchange: Exchange, serial: int) -> bool:
+        """Check the key, before anything is told of what is served here."""
         if self._keys is None or head.path in _OPEN_PATHS or head.path in self._page:
             return True
         try:
             self._keys.check(head.headers, head.query)
         except HeadwayError as e:
-            self._refuse(head, exchange, serial, e, request_id)
+            self._refuse(head, exchange, serial, e, self._wanted_id(head) or self._new_id())
             return False
         return True
+
+    def _fail(self, head: Head, exchange: Exchange, serial: int, error: BaseException) -> None:
+        """Log what should not have been, and answer with an internal error."""
+        request_id = self._wanted_id(head) or self._new_id()
+        log.error("internal", exc_info=error, extra={"request_id": request_id})
+        self._refuse(head, exchange, serial, errors.InternalError(), request_id)
 
     def _refuse(
         self, head: Head, exchange: Exchange, serial: int, error: HeadwayError, request_id: str
@@ -223,9 +230,11 @@ class App:
     ) -> None:
         exchange.token = 0
         if plan.found.route.needs_probe:
-            task = asyncio.ensure_future(self._probe(head, plan, exchange, serial, request_id))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            tasks.start(
+                self._probe(head, plan, exchange, serial, request_id),
+                self._tasks,
+                functools.partial(self._fail, head, exchange, serial),
+            )
         elif plan.found.route is _OWN:
             self._answer_own(head, exchange, serial, request_id)
         else:
@@ -300,7 +309,9 @@ class App:
 
     def _openapi(self, head: Head) -> Reply:
         known = [p.description for p in self._gateway.pools.values() if p.description]
-        return Reply(200, msgspec.json.encode(openapi(known, has_keys=self._keys is not None)))
+        routes = {name: codec.ROUTES for name, codec in self._codecs.items()}
+        document = openapi(known, routes, has_keys=self._keys is not None)
+        return Reply(200, msgspec.json.encode(document))
 
     def _asset(self, head: Head) -> Reply:
         asset = self._page[head.path]

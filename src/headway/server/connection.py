@@ -25,6 +25,8 @@ __all__ = ["App", "Connection", "Exchange", "Listener"]
 _IDLE, _HEAD, _BODY = range(3)
 _MAX_BACKLOG_BYTES = 64 * 2**10
 _MAX_JOINED_BYTES = 64 * 2**10
+_MAX_STREAM_BACKLOG_BYTES = 2**20
+"""Of a stream that its client has not taken: a model does not wait for it, and memory is not endless."""
 _LINGER_S = 2.0
 _TICK_S = 0.25
 _BACKLOG = 2048
@@ -83,7 +85,8 @@ class Connection(asyncio.Protocol):
         self._reader.feed(data)
         if not self._is_asked:
             self._advance()
-        if self._is_asked and self._reader.pending_bytes > _MAX_BACKLOG_BYTES:
+        is_waiting = self._is_asked or self._is_choked
+        if is_waiting and self._reader.pending_bytes > _MAX_BACKLOG_BYTES:
             self._set_reading(is_reading=False)
 
     def pause_writing(self) -> None:
@@ -98,15 +101,8 @@ class Connection(asyncio.Protocol):
             self.deadline = self._listener.now() + _LINGER_S
         elif self._is_asked:
             self.deadline = math.inf
-            if self._is_streaming:
-                self._listener.app.writable(self, self._serial)
         else:
             self._advance()
-
-    @property
-    def is_writable(self) -> bool:
-        """The client takes what it is sent."""
-        return not self._is_choked
 
     @property
     def is_asked(self) -> bool:
@@ -141,9 +137,14 @@ class Connection(asyncio.Protocol):
         self.send_chunk(serial, reply.body)
 
     def send_chunk(self, serial: int, data: bytes) -> None:
-        """Send the next part of a stream."""
+        """Send the next part of a stream; cut off a client that leaves too much of it untaken."""
         head = self._streamed(serial)
-        if head is not None and data and head.method != "HEAD":
+        if head is None or not data or head.method == "HEAD":
+            return
+        transport = self._transport
+        if transport and transport.get_write_buffer_size() > _MAX_STREAM_BACKLOG_BYTES:
+            self.cut()
+        else:
             self._write(data if head.is_http10 else chunk(data))
 
     def end_stream(self, serial: int) -> None:

@@ -12,11 +12,6 @@ class Exchange(Protocol):
     token: int
     """Room for what the application wants to find again when the client leaves."""
 
-    @property
-    def is_writable(self) -> bool:
-        """The client takes what it is sent; a stream waits while this is False."""
-        ...
-
     def finish(self, serial: int, reply: Reply, request_id: str = "") -> None:
         """Answer; does nothing if that request is over."""
         ...
@@ -26,7 +21,7 @@ class Exchange(Protocol):
         ...
 
     def send_chunk(self, serial: int, data: bytes) -> None:
-        """Send the next part."""
+        """Send the next part. A client that is too slow to take the parts is cut off, and has left."""
         ...
 
     def end_stream(self, serial: int) -> None:
@@ -47,10 +42,6 @@ class App(Protocol):
 
     def left(self, exchange: Exchange, serial: int) -> None:
         """The client left before its answer was whole."""
-        ...
-
-    def writable(self, exchange: Exchange, serial: int) -> None:
-        """A stream that had to wait may go on."""
         ...
 
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:

@@ -1,18 +1,23 @@
 """The OpenAPI 3.1 description of a server: pure, from what is known of its models.
 
 Each model has paths and schemas of its own, so that a generated client has its types; the names of
-its components begin with the model's name. The paths are those of the native dialect and of V2.
+its components begin with the model's name. The paths are those of the native dialect and of V2 in
+full; of other protocols, their routes as they are.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from headway.model.call import Description, TensorSpec
+from headway.protocols import Route
 
 Json = dict[str, Any]
 
 _OUTSIDE_NAMES = re.compile(r"[^A-Za-z0-9_]")
+_HOLE = re.compile(r"\{(\w+)\}")
+_DESCRIBED = frozenset({"native", "v2"})
 _REFS = "#/components/schemas/"
 _FAILURES: Mapping[str, str] = {
     "400": "The input is malformed, or not what the model takes.",
@@ -24,6 +29,7 @@ _FAILURES: Mapping[str, str] = {
     "503": "The server can't answer now; try again after `retry-after`.",
     "504": "The answer was not ready in time.",
 }
+_READY = "The server has started, is not draining, and a model answers."
 _UNAUTHORIZED = "A valid API key is needed."
 _HEADERS: Sequence[tuple[str, str, Json]] = (
     ("headway-timeout", "Seconds within which the answer is wanted.", {"type": "number"}),
@@ -32,11 +38,17 @@ _HEADERS: Sequence[tuple[str, str, Json]] = (
 )
 
 
-def openapi(models: Iterable[Description], *, has_keys: bool = False) -> Json:
+def openapi(
+    models: Iterable[Description],
+    routes: Mapping[str, Iterable[Route]] = MappingProxyType({}),
+    *,
+    has_keys: bool = False,
+) -> Json:
     """Describe a server that serves these models.
 
     Args:
         models: what is known of each.
+        routes: by protocol, its routes; those of the protocols above are described without them.
         has_keys: requests need an API key.
 
     Returns:
@@ -61,6 +73,7 @@ def openapi(models: Iterable[Description], *, has_keys: bool = False) -> Json:
         }
         document["security"] = [{"bearer": []}, {"header": []}]
         _add_unauthorized(paths)
+    _add_routes(paths, routes, has_keys=has_keys)
     return document
 
 
@@ -100,10 +113,10 @@ def _server_paths() -> Json:
     return {
         "/models": _get("listModels", "The models that are served.", listing),
         "/health/live": _get("live", "The server runs."),
-        "/health/ready": _get("ready", "Every required model answers.", {"type": "object"}, "503"),
+        "/health/ready": _get("ready", _READY, {"type": "object"}, "503"),
         "/v2": _get("v2Server", "Name, version and extensions (V2).", {"type": "object"}),
         "/v2/health/live": _get("v2Live", "The server runs (V2)."),
-        "/v2/health/ready": _get("v2Ready", "Every required model answers (V2).", None, "503"),
+        "/v2/health/ready": _get("v2Ready", f"{_READY} (V2)", None, "503"),
     }
 
 
@@ -139,6 +152,27 @@ def _add_unauthorized(paths: Json) -> None:
             else:
                 dialect = "V2." if path.startswith("/v2") else ""
                 operation["responses"].update(_refused(dialect, ["401"]))
+
+
+def _add_routes(paths: Json, routes: Mapping[str, Iterable[Route]], *, has_keys: bool) -> None:
+    """Add the routes of protocols of which no more is known here."""
+    responses = {
+        "200": {"description": "The answer, in the protocol's own form."},
+        **({"401": {"description": _UNAUTHORIZED}} if has_keys else {}),
+        "default": {"description": "An error, in the protocol's own form."},
+    }
+    for protocol in sorted(routes.keys() - _DESCRIBED):
+        for route in routes[protocol]:
+            place = _OUTSIDE_NAMES.sub("_", route.path)
+            paths.setdefault(route.path, {})[route.method.lower()] = {
+                "operationId": f"{protocol}.{route.method.lower()}{place}",
+                "summary": f"{route.op} ({protocol})",
+                "parameters": [
+                    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                    for name in _HOLE.findall(route.path)
+                ],
+                "responses": responses,
+            }
 
 
 # A model's schemas
@@ -262,6 +296,7 @@ def _v2_paths(model: Description) -> Json:
     if example := _v2_example(model):
         body["examples"] = {"example1": {"value": example}}
     answer = {"schema": {"$ref": f"{_REFS}{model.name}.V2.Response"}}
+    kind = "text/event-stream" if model.is_stream else "application/json"
     infer = {
         "operationId": f"v2Infer.{model.name}",
         "summary": f"{_first_line(model)} (V2)",
@@ -271,7 +306,7 @@ def _v2_paths(model: Description) -> Json:
         "responses": {
             "200": {
                 "description": "The output tensors.",
-                "content": {"application/json": answer},
+                "content": {kind: answer},
             },
             **_refused("V2.", _FAILURES),
         },
@@ -279,7 +314,7 @@ def _v2_paths(model: Description) -> Json:
     return {
         at: _get(f"v2Model.{model.name}", "The model's metadata (V2).", metadata, "404"),
         f"{at}/ready": _get(f"v2Ready.{model.name}", "Whether the model answers (V2)."),
-        f"{at}/infer": {"post": infer},
+        f"{at}/{'infer_stream' if model.is_stream else 'infer'}": {"post": infer},
     }
 
 

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine
 from typing import cast
 
 import uvloop
@@ -38,7 +37,7 @@ from headway.engine.messages import (
 )
 from headway.observe import log as logs
 from headway.observe.metrics import Board
-from headway.server import tls
+from headway.server import tasks, tls
 from headway.server.app import App, State
 from headway.server.connection import Listener
 
@@ -103,8 +102,9 @@ class Process:
         if isinstance(message, Ping):
             self._channel.send(Pong())
             gateway.gauge()  # another gateway may be asked for them
+            gateway.report_overdue()
         elif isinstance(message, Join):
-            self._start(gateway.join(message, fds))
+            tasks.start(gateway.join(message, fds), self._tasks)
         elif isinstance(message, Suspend | Resume):
             gateway.suspend(message.worker, is_suspended=isinstance(message, Suspend))
         elif isinstance(message, Part):
@@ -116,7 +116,7 @@ class Process:
         elif isinstance(message, Ready):
             self._get_ready()
         elif isinstance(message, Drain):
-            self._start(self._drain(message))
+            tasks.start(self._drain(message), self._tasks)
         elif isinstance(message, Leave):
             self._stop()
 
@@ -124,11 +124,6 @@ class Process:
         self._state.was_ready = True
         if not self._introduced.done():
             self._introduced.set_result(None)
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _drain(self, message: Drain) -> None:
         """Be not ready, then accept no more, then end what is under way."""

@@ -10,8 +10,9 @@ from typing import Any
 from headway.config import ModelSpec, ServerSettings
 from headway.engine.supervisor import Supervisor
 from headway.observe import log as logs
-from headway.server import tls
+from headway.server import sockets, tls
 from headway.server.admin import Admin
+from headway.server.keys import Keys
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +35,21 @@ def serve(
         An exit code (`headway.errors.Exit`).
 
     Raises:
-        OSError: the address can't be listened on.
+        OSError: the address, or the admin API's, can't be listened on.
         ConfigError: the certificate or the keys can't be used.
     """
     logs.set_up(settings.log_format, settings.log_level, process="supervisor")
-    tls.server_context(settings)  # refuse a bad one before anything is started
+    # Refuse what is bad before anything is started.
+    tls.server_context(settings)
+    if settings.key_file:
+        Keys.read(settings.key_file)
     listener = _listener(settings)
     try:
         return asyncio.run(_run(models, settings, listener, on_ready))
     finally:
         listener.close()
         if settings.unix:
-            os.unlink(settings.unix)
+            sockets.remove(settings.unix)
 
 
 async def _run(
@@ -67,10 +71,9 @@ async def _run(
         on_ready=say,
     )
     admin = Admin(supervisor, settings, addresses)
-    running = asyncio.ensure_future(supervisor.run())
     addresses["admin"] = await admin.listen()
     try:
-        return await running
+        return await supervisor.run()
     finally:
         admin.close()
 
@@ -78,7 +81,7 @@ async def _run(
 def _listener(settings: ServerSettings) -> socket.socket:
     """The one listening socket, which all gateways inherit."""
     if settings.unix:
-        return _unix_listener(settings.unix)
+        return sockets.open_unix(settings.unix, _BACKLOG)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -88,23 +91,6 @@ def _listener(settings: ServerSettings) -> socket.socket:
     except OSError:
         listener.close()
         raise
-    return listener
-
-
-def _unix_listener(path: str) -> socket.socket:
-    """A Unix socket; one that a killed server left behind is replaced, one that is served is not."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except FileNotFoundError:
-            pass
-        except ConnectionRefusedError:
-            os.unlink(path)
-        else:
-            raise OSError(98, "Address already in use")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
-    listener.listen(_BACKLOG)
     return listener
 
 

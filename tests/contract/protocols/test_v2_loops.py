@@ -253,3 +253,45 @@ def test_a_truth_of_2_is_refused_before_any_array_is_made() -> None:
     assert array_of(decoded(head + b"\0\1\1", len(head), [])["x"]).tolist() == [False, True, True]
     with pytest.raises(BadInput):
         decoded(head + b"\0\1\2", len(head), [])
+
+
+def _large(values: Sequence[float]) -> str:
+    return json.dumps(list(values) * (LARGE_BYTES // (4 * len(values)) + 1))
+
+
+@pytest.mark.parametrize("name", ["x", '"data":[1', "data", '\\"data\\": ['])
+def test_large_arrays_are_lifted_out_of_any_surroundings(name: str) -> None:
+    values = json.loads(_large([1.5, -2.25]))
+    shape = [1, len(values)]
+    first = {"name": name, "shape": shape, "datatype": "FP32", "data": values}
+    second = {"name": "s", "shape": [1], "datatype": "BYTES", "data": ['"data": [1, 2']}
+    third = {**first, "name": "z", "data": [v + 1 for v in values]}
+    body = json.dumps({"id": '"data":[', "inputs": [first, second, third]}).encode()
+    specs = [TensorSpec(name, "float32", (-1,)), TensorSpec("s", "bytes", ())]
+
+    blocks = decoded(body, None, specs)
+
+    assert array_of(blocks[name]).tolist() == [values]
+    assert array_of(blocks["z"]).tolist() == [[v + 1 for v in values]]
+    assert blocks["s"].data == ['"data": [1, 2']
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"inputs": [], "data": BIG}',
+        '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "parameters": {"data": BIG}}]}',
+        '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": BIG, "data": BIG}]}',
+        '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": BIG',
+        '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": BIG}]} BIG',
+    ],
+)
+def test_large_arrays_where_none_belongs_are_refused(body: str) -> None:
+    with pytest.raises(BadInput):
+        decoded(body.replace("BIG", _large([1])).encode(), None, [TensorSpec("x", "float32", ())])
+
+
+def test_a_body_of_beginnings_is_read_once() -> None:
+    body = b'{"inputs": [' + b'"data":[' * 200_000
+    with pytest.raises(BadInput):
+        decoded(body, None, [TensorSpec("x", "float32", ())])

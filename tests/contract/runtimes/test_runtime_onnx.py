@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needed import need
 
 from headway.errors import BundleError
 from headway.model.proof import prove_rows
 from headway.runtimes import Options
 from headway.runtimes.onnx import OnnxModel, open_model
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnx = need("onnx")
+ort = need("onnxruntime")
 
 Shape = Sequence[str | int | None]
 Value = tuple[str, int, Shape]
@@ -196,7 +197,6 @@ def test_a_device_that_is_not_here_is_said(tmp_path: Path) -> None:
         [("x", FLOAT, ["n"])],
         [("y", FLOAT, ["n"])],
     )
-    ort = pytest.importorskip("onnxruntime")
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         with pytest.raises(BundleError, match="this onnxruntime has no CUDA"):
             open_model(path, Options(device="cuda:0"))

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needed import need
 
 from headway.errors import BundleError
 from headway.model.proof import prove_rows
 from headway.runtimes import Options
 from headway.runtimes.sklearn import SklearnModel, open_model
 
-pytest.importorskip("sklearn")
-skops = pytest.importorskip("skops.io")
-joblib = pytest.importorskip("joblib")
+need("sklearn")
+skops = need("skops.io")
+joblib = need("joblib")
 
 TEXTS = ["a joy to watch", "great fun", "what a bore", "dull and long"]
 

@@ -26,7 +26,6 @@ class Echo:
     asked: list[tuple[Head, bytes]] = field(default_factory=list)
     held: list[tuple[Exchange, int]] = field(default_factory=list)
     departed: list[int] = field(default_factory=list)
-    resumed: list[int] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
@@ -57,15 +56,11 @@ class Echo:
         self.departed.append(serial)
         self.news.set()
 
-    def writable(self, exchange: Exchange, serial: int) -> None:
-        self.resumed.append(serial)
-        self.news.set()
-
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         return Reply(error.status, f'{{"code":"{error.code}"}}'.encode()), "id-refused"
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something holds that `ask`, `left` or `writable` brings about."""
+        """Wait until something holds that `ask` or `left` brings about."""
         while not is_so():
             self.news.clear()
             await self.news.wait()

@@ -115,7 +115,7 @@ def test_client_that_does_not_take_its_answer_is_cut_off(play: Any) -> None:
     play(scene, write_timeout_s=0.3)
 
 
-def test_stream_waits_for_a_client_that_is_slow_to_read(play: Any) -> None:
+def test_client_that_does_not_take_its_stream_is_cut_off_and_has_left(play: Any) -> None:
     async def scene(house: Any) -> None:
         client = await house.connect(limit=1024)
         await client.send(HOLD)
@@ -123,14 +123,54 @@ def test_stream_waits_for_a_client_that_is_slow_to_read(play: Any) -> None:
         exchange, serial = house.app.held.pop()
         exchange.start_stream(serial, Reply(200, b""))
         sent = 0
-        while exchange.is_writable:
-            exchange.send_chunk(serial, b"x" * 50_000)
-            sent += 50_000
+        while not house.app.departed and sent < 2**26:
+            exchange.send_chunk(serial, b"x" * 2**16)
+            sent += 2**16
             await asyncio.sleep(0)
-        reading = asyncio.create_task(client.answer())
-        await house.app.until(lambda: house.app.resumed == [serial])
+        assert house.app.departed == [serial]
+        exchange.send_chunk(serial, b"more")
         exchange.end_stream(serial)
-        assert len((await reading).body) == sent
+        assert not (await client.rest()).endswith(b"0\r\n\r\n")
+        assert house.app.departed == [serial]
+
+    play(scene)
+
+
+def test_stream_that_is_taken_may_be_of_any_length(play: Any) -> None:
+    async def scene(house: Any) -> None:
+        client = await house.connect()
+        await client.send(HOLD)
+        await house.app.until(lambda: bool(house.app.held))
+        exchange, serial = house.app.held.pop()
+        exchange.start_stream(serial, Reply(200, b""))
+        for _ in range(20):
+            exchange.send_chunk(serial, b"x" * 2**18)
+            got = 0
+            await client.reader.readuntil(b"40000\r\n")
+            while got < 2**18 + 2:
+                got += len(await client.reader.readexactly(min(2**16, 2**18 + 2 - got)))
+        exchange.end_stream(serial)
+        await client.reader.readuntil(b"0\r\n\r\n")
+        assert not house.app.departed
+
+    play(scene)
+
+
+def test_client_that_sends_on_and_does_not_read_is_not_read_without_limit(play: Any) -> None:
+    async def scene(house: Any) -> None:
+        client = await house.connect(limit=1024)
+        await client.send(b"GET /big?30000000 HTTP/1.1\r\nHost: h\r\n\r\n")
+        await house.app.until(lambda: len(house.app.asked) == 1)
+        client.writer.write(HOLD * 1_000_000)
+        size = client.writer.transport.get_write_buffer_size
+        left, before = size(), -1
+        while left != before:  # until nothing goes any more
+            await asyncio.sleep(0.3)
+            left, before = size(), left
+        assert left > len(HOLD) * 500_000
+        answer = await client.answer()
+        assert len(answer.body) == 30_000_000
+        await house.app.until(lambda: bool(house.app.held))
 
     play(scene)
 

@@ -164,3 +164,16 @@ def test_draining_takes_all_that_waits() -> None:
 
     assert [f.id for f in batcher.drain()] == [0, 1, 2]
     assert (batcher.queued, batcher.queued_bytes) == (0, 0)
+
+
+def test_a_hold_ends_though_the_first_in_line_has_left() -> None:
+    batcher = Batcher(Limits(max_batch=4, hold_s=0.5))
+    gone, stays = flight(1, at=10.0), flight(2, at=10.1)
+    batcher.offer(gone)
+    batcher.offer(stays)
+
+    gone.step(Event.CANCEL)
+    batcher.withdraw(gone)
+
+    assert batcher.take(1, 10.5) == []
+    assert batcher.take(1, 10.6) == [stays]

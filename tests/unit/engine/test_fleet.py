@@ -191,3 +191,14 @@ def test_more_workers_are_started_when_the_model_proves_slow() -> None:
     fleet.loaded(1, 1.0)
 
     assert fleet.resize(2, 1.0) == [(Order.START, 2)]
+
+
+def test_a_worker_that_no_gateway_can_reach_is_killed_though_it_answers_pings() -> None:
+    fleet = Fleet(1, load_timeout_s=60.0, hang_kill_s=5.0)
+    fleet.start(0.0)
+    fleet.loaded(1, 1.0)
+    fleet.heard(1, 30.0)
+
+    assert fleet.tick(30.5) == []
+    fleet.heard(1, 31.5)
+    assert fleet.tick(31.5) == [(Order.KILL, 1)]

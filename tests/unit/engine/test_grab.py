@@ -614,10 +614,26 @@ class Leaving(hw.Predictor):
         return text
 
 
-def test_an_exit_in_a_coroutine_reaches_the_slot_and_leaves_the_loop_running(
+class LeavingAtOnce(hw.Predictor):
+    """The same, without a loop."""
+
+    def predict(self, text: hw.Batch[str]) -> hw.Batch[str]:
+        if BAD in text:
+            raise SystemExit(3)
+        return text
+
+
+def test_an_exit_in_a_batch_fails_the_row_that_asked_for_it_alone() -> None:
+    tickets = [make(i, {"text": BAD if i == 2 else f"t{i}"}) for i in range(4)]
+    heard = perform(open_predictor(LeavingAtOnce), tickets)
+    assert [heard.value(i) for i in (0, 1, 3)] == ["t0", "t1", "t3"]
+    assert heard.code(2) == "model_failed"
+
+
+def test_an_exit_in_a_coroutine_fails_its_item_and_leaves_the_loop_running(
     coroutines: Coroutines,
 ) -> None:
     opened = open_predictor(Leaving)
-    with pytest.raises(SystemExit):
-        perform(opened, [make(1, {"text": BAD})], coroutines=coroutines)
+    heard = perform(opened, [make(1, {"text": BAD})], coroutines=coroutines)
+    assert heard.code(1) == "model_failed"
     assert perform(opened, [make(1, {"text": "a"})], coroutines=coroutines).value(1) == "a"

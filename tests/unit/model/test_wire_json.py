@@ -257,7 +257,7 @@ def test_answers_are_written_as_a_value_or_a_list() -> None:
     assert wire.write_json(second, is_single=True) == b'{"a":2.0}'
     assert wire.write_json(first, is_single=False) == b'[{"a":1.0}]'
     assert wire.write_json(wire.empty(), is_single=False) == b"[]"
-    assert wire.write_item(wire.row(result, 1)) == b'{"a":2.0}'
+    assert wire.write_item({"a": 2.0}) == b'{"a":2.0}'
 
 
 def test_arrays_are_written_as_lists_and_what_is_no_number_as_null() -> None:
@@ -267,7 +267,7 @@ def test_arrays_are_written_as_lists_and_what_is_no_number_as_null() -> None:
     assert wire.write_json(result, is_single=False) == b"[[1.0,null,3.0],[null,5.0,null]]"
     assert wire.write_json(wire.split(result, [1, 1])[1], is_single=True) == b"[null,5.0,null]"
     assert wire.write_json(wire.empty(), is_single=False) == b"[]"
-    assert wire.write_item(wire.row(result, 0)) == b"[1.0,null,3.0]"
+    assert wire.write_item(answer[0]) == b"[1.0,null,3.0]"
 
 
 def test_an_answer_that_json_cannot_hold_is_the_models_mistake() -> None:

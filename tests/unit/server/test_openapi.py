@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from headway.model.call import Description, TensorSpec
+from headway.protocols import Route
 from headway.server.openapi import openapi
 
 PERSON = {
@@ -139,3 +140,29 @@ def test_models_own_schema_is_left_as_it_was() -> None:
     openapi([model], has_keys=True)
     assert json.dumps(model.input_schema) == before
     assert "401" not in json.dumps(openapi([model]))
+
+
+def test_a_stream_is_asked_at_its_own_path_in_v2() -> None:
+    paths = openapi([describe(is_stream=True)])["paths"]
+    assert "/v2/models/titanic/infer" not in paths
+    answer = paths["/v2/models/titanic/infer_stream"]["post"]["responses"]["200"]
+    assert set(answer["content"]) == {"text/event-stream"}
+    assert "/v2/models/titanic/infer_stream" not in openapi([describe()])["paths"]
+
+
+@pytest.mark.parametrize("has_keys", [False, True])
+def test_routes_of_other_protocols_are_listed(*, has_keys: bool) -> None:
+    routes = {
+        "native": [Route("GET", "/models/{model}", "describe")],
+        "other": [
+            Route("POST", "/other/{model}/versions/{version}", "ask"),
+            Route("GET", "/other/{model}/versions/{version}", "look"),
+        ],
+    }
+    paths = openapi(MODELS, routes, has_keys=has_keys)["paths"]
+    assert "/models/{model}" not in paths
+    found = paths["/other/{model}/versions/{version}"]
+    assert set(found) == {"get", "post"}
+    assert [p["name"] for p in found["post"]["parameters"]] == ["model", "version"]
+    assert found["post"]["operationId"] != found["get"]["operationId"]
+    assert ("401" in found["get"]["responses"]) == has_keys
