@@ -1,5 +1,6 @@
 """The engine: it takes requests to a model and answers back, each to its own caller.
 
-Pure, given the time: `life`, `batcher`, `deadlines`, `fleet`, `frames`, `threads`, `grab`.
-I/O, thin: `channel`, `gateway`, `worker`, `supervisor`, `local`.
+Pure: `life`, `batcher`, `deadlines`, `fleet`, `frames`, `rows`, `inflate`, `threads` (but for one reader).
+Where the model runs: `worker`, `grab`, `ticket`, `gate`, `cancels`, `warm`, `coroutines`; in your process, `local`.
+Around them, I/O: `gateway`, `pool`, `link`; `supervisor`, `party`, `watch`, `orphan`; `channel`, `messages`.
 """

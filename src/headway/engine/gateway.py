@@ -76,8 +76,6 @@ class Gateway:
         self.pools = {
             name: Pool(loop, name, tally, self.part_if_idle) for name, tally in tallies.items()
         }
-        self.late = 0
-        """Answers that came when nobody waited any more."""
         self._tell = tell
         self._gateways = gateways
         self._flights: dict[int, Flight] = {}
@@ -163,7 +161,6 @@ class Gateway:
             at += answer.size
             flight = link.flights.get(answer.id)
             if flight is None or flight.state is State.DONE:
-                self.late += 1
                 link.flights.pop(answer.id, None)
                 continue
             if answer.part == frames.WHOLE:

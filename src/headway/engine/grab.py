@@ -11,19 +11,18 @@ import logging
 import time
 from collections.abc import (
     AsyncIterator,
-    Callable,
     Coroutine,
     Hashable,
     Iterable,
     Iterator,
     Sequence,
 )
-from dataclasses import dataclass, field
 from typing import Any
 
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
 from headway.engine.rows import by_key, cut, halve, is_ordered
+from headway.engine.ticket import AwaitAll, Bounds, Piece, Said, Say, Ticket, Timing
 from headway.errors import (
     BadInput,
     BadOutput,
@@ -38,77 +37,12 @@ from headway.errors import (
 from headway.model.call import Call, Result
 from headway.model.marks import Context, Reject
 from headway.model.opening import Opened
-from headway.protocols import Ask, Codec, Reply
+from headway.protocols import Reply
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.001
 """Answers that are ready wait at most about this long for those that follow in the same grab."""
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One request of a grab."""
-
-    id: int
-    codec: Codec
-    ask: Ask
-    deadline: float
-    timeout_s: float = 0.0
-    """How long the answer could take, for the words of its error."""
-    coding: str = ""
-    is_alone: bool = False
-    context: Context | None = None
-    is_cancelled: bool = False
-    call: Call | None = None
-    parts: list[tuple[Sequence[int], Result]] = field(default_factory=list)
-    errors: dict[int, HeadwayError] = field(default_factory=dict)
-    is_done: bool = False
-
-    def cancel(self) -> None:
-        """The caller left; called from another thread."""
-        self.is_cancelled = True
-        if self.context is not None:
-            self.context.cancel()
-
-
-@dataclass(slots=True)
-class Said:
-    """Something to say to one caller: a whole answer or a part of a stream."""
-
-    id: int
-    part: int
-    body: bytes
-    error: HeadwayError | None = None
-    reply: Reply | None = None
-
-
-@dataclass(slots=True)
-class Timing:
-    """What a grab cost, in seconds, and the rows of each of its model calls."""
-
-    decode_s: float = 0.0
-    compute_s: float = 0.0
-    encode_s: float = 0.0
-    batches: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What holds for every grab of a worker."""
-
-    max_rows: int
-    max_body_bytes: int
-    timeout_s: float
-
-
-AwaitAll = Callable[[Sequence[Coroutine[Any, Any, Any]]], list[Any]]
-"""Runs coroutines and waits for all of their outcomes; an exception is returned in its place."""
-
-Say = Callable[[list[Said], Timing, bool], None]
-
-Piece = tuple[Ticket, Sequence[int]]
-"""Some rows of one request."""
 
 
 class Run:

@@ -17,7 +17,8 @@ from headway.config import ModelSpec
 from headway.engine import threads
 from headway.engine.coroutines import Coroutines
 from headway.engine.frames import CHUNK
-from headway.engine.grab import Bounds, Run, Said, Ticket, Timing
+from headway.engine.grab import Run
+from headway.engine.ticket import Bounds, Said, Ticket, Timing
 from headway.errors import ConfigError
 from headway.model import project
 from headway.model.opening import Opened, open_predictor, open_spec

@@ -26,9 +26,10 @@ from headway.engine.cancels import EarlyCancels
 from headway.engine.channel import Channel
 from headway.engine.frames import Answer, Framer, Replies
 from headway.engine.gate import Gate
-from headway.engine.grab import Bounds, Run, Said, Say, Ticket, Timing
+from headway.engine.grab import Run
 from headway.engine.messages import Cancel, Hold, Leave, Loaded, Meet, Message, Ping, Pong, Refused
 from headway.engine.orphan import end_with_parent
+from headway.engine.ticket import Bounds, Said, Say, Ticket, Timing
 from headway.engine.warm import warm
 from headway.errors import HeadwayError, ModelFailed
 from headway.model.opening import Opened, open_spec

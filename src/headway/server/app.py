@@ -24,7 +24,7 @@ from headway.engine.gateway import Gateway
 from headway.engine.pool import Pool, Question
 from headway.errors import HeadwayError
 from headway.model.call import Description
-from headway.observe.exposition import exposition
+from headway.observe.exposition import CONTENT_TYPE, exposition
 from headway.observe.metrics import Board, outcome_of, stats
 from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats
 from headway.server import tasks
@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 
 _DEFAULT = "native"
 """The protocol whose words are used where a path tells none."""
-_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _OWN = Route("GET", "", "own", is_local=True)
 _PROBE = Route("GET", "/health/ready", "ready", is_local=True, needs_probe=True)
@@ -305,7 +304,7 @@ class App:
             version=headway.__version__,
             started_s=self.state.started_s,
         )
-        return Reply(200, text.encode(), _METRICS)
+        return Reply(200, text.encode(), CONTENT_TYPE)
 
     def _openapi(self, head: Head) -> Reply:
         known = [p.description for p in self._gateway.pools.values() if p.description]

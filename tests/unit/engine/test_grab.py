@@ -20,7 +20,8 @@ import headway as hw
 from headway import plugins
 from headway.engine.coroutines import Coroutines
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
-from headway.engine.grab import Bounds, Run, Said, Ticket, Timing
+from headway.engine.grab import Run
+from headway.engine.ticket import Bounds, Said, Ticket, Timing
 from headway.model.opening import Opened, open_predictor
 from headway.protocols import Ask, Codec
 
