@@ -19,18 +19,28 @@ class FrameError(Exception):
     """The other end of the link does not speak our frames."""
 
 
+class Question(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a request's head asks; requests with equal heads share one, in the gateway and in a grab."""
+
+    codec: str
+    op: str
+    headers: dict[str, str] | None = None
+    """Only those that the codec or the predictor declares."""
+    query: str = ""
+    priority: int = 1
+    timeout_s: float | None = None
+
+
 class Entry(msgspec.Struct, array_like=True, gc=False):
     """One request of a grab; its body is the buffer of `size` bytes at its place."""
 
     id: int
-    codec: str
-    op: str
     size: int
     budget_s: float
     """Time that is left until the deadline."""
     request_id: str
-    headers: dict[str, str] | None = None
-    query: str = ""
+    question: int = 0
+    """Which of the grab's questions it asks."""
     is_alone: bool = False
     """It was in a worker that died: it must share a batch with nobody."""
 
@@ -55,6 +65,7 @@ class Grab(msgspec.Struct, array_like=True, tag=1, gc=False):
     """Gateway to slot: what the slot takes at once. An empty one is a probe. It spends the slot's credit."""
 
     entries: list[Entry]
+    questions: list[Question]
 
 
 class Want(msgspec.Struct, array_like=True, tag=2, gc=False):

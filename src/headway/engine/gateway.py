@@ -14,11 +14,11 @@ from headway import errors, plugins
 from headway.engine import frames
 from headway.engine.channel import Channel
 from headway.engine.deadlines import Deadlines
-from headway.engine.frames import Answer, Replies
+from headway.engine.frames import Answer, Question, Replies
 from headway.engine.life import Act, Event, Flight, State
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Cancel, Join, Joined, Overdue, Parted
-from headway.engine.pool import Pool, Question
+from headway.engine.pool import Pool
 from headway.errors import HeadwayError
 from headway.observe.metrics import OUTCOMES, Tally, outcome_of
 from headway.protocols import Ask, Codec, Reply
@@ -28,6 +28,8 @@ PROBE_S = 0.5
 EVIDENCE_S = 1.0
 """A sign of life that is older than this is none."""
 
+_EVENTS = (Event.ANSWER, Event.HEAD, Event.CHUNK, Event.END)
+"""What the parts of an answer (`frames.WHOLE`, ...) are in a request's life."""
 _OUTCOME_CANCELLED = OUTCOMES.index("cancelled")
 
 
@@ -103,11 +105,18 @@ class Gateway:
         limit_s = pool.settings.timeout_s
         timeout_s = limit_s if question.timeout_s is None else min(question.timeout_s, limit_s)
         self._serial = id = self._serial + 1
-        flight = Flight(id, body, queued_at=now, timeout_s=timeout_s)
-        flight.ask = question
-        flight.exchange, flight.serial, flight.request_id = caller
-        flight.pool = pool
-        flight.priority = question.priority
+        flight = Flight(
+            id,
+            body,
+            len(body),
+            now,
+            timeout_s,
+            now + timeout_s,
+            question,
+            pool,
+            *caller,
+            question.priority,
+        )
         error = self._refusal(pool, flight)
         if error is not None:
             pool.tally.answered(outcome_of(error), 0.0)
@@ -155,20 +164,14 @@ class Gateway:
 
     def answered(self, link: SlotLink, replies: Replies, buffers: memoryview) -> None:
         """A slot has answered some of a grab."""
-        at = 0
+        start = 0
         for answer in replies.answers:
-            body = bytes(buffers[at : at + answer.size])
-            at += answer.size
+            stop = start + answer.size
+            # Who left, or is late, is no flight of the slot's any more: what comes for it is dropped.
             flight = link.flights.get(answer.id)
-            if flight is None or flight.state is State.DONE:
-                link.flights.pop(answer.id, None)
-                continue
-            if answer.part == frames.WHOLE:
-                flight.step(Event.ANSWER)
-                self._end(flight, answer.outcome)
-                flight.exchange.finish(flight.serial, _reply(answer, body), flight.request_id)
-            else:
-                self._streamed(flight, answer, body)
+            if flight is not None and flight.step(_EVENTS[answer.part]) is Act.DELIVER:
+                self._deliver(flight, answer, bytes(buffers[start:stop]))
+            start = stop
         tally = link.pool.tally
         for rows in replies.batches or ():
             tally.executed(rows)
@@ -176,18 +179,21 @@ class Gateway:
         if replies.is_last:
             link.pool.gauge()
 
-    def _streamed(self, flight: Flight, answer: Answer, body: bytes) -> None:
-        exchange, serial = flight.exchange, flight.serial
-        if answer.part == frames.HEAD:
-            flight.step(Event.HEAD)
-            exchange.start_stream(serial, _reply(answer, b""), flight.request_id)
-        elif answer.part == frames.CHUNK:
-            flight.step(Event.CHUNK)
+    def _deliver(self, flight: Flight, answer: Answer, body: bytes) -> None:
+        exchange, serial, part = flight.exchange, flight.serial, answer.part
+        if part == frames.CHUNK:
             exchange.send_chunk(serial, body)
-        else:
-            flight.step(Event.END)
+            return
+        if part == frames.END:
             self._end(flight, answer.outcome)
             exchange.end_stream(serial)
+            return
+        reply = Reply(answer.status, body, answer.content_type, answer.headers or ())
+        if part == frames.WHOLE:
+            self._end(flight, answer.outcome)
+            exchange.finish(serial, reply, flight.request_id)
+        else:
+            exchange.start_stream(serial, reply, flight.request_id)
 
     def _end(self, flight: Flight, outcome: int) -> None:
         """Account for a request that is over."""
@@ -384,7 +390,3 @@ class Gateway:
             return True
         # Busy for another gateway: that its process answers pings is all that can be known here.
         return self._gateways > 1 and any(link.is_lent_elsewhere for link in links)
-
-
-def _reply(answer: Answer, body: bytes) -> Reply:
-    return Reply(answer.status, body, answer.content_type, answer.headers or ())

@@ -21,7 +21,7 @@ from typing import Any
 
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
-from headway.engine.rows import by_key, cut, halve, is_ordered
+from headway.engine.rows import by_key, cut, halve
 from headway.engine.ticket import AwaitAll, Bounds, Piece, Said, Say, Ticket, Timing
 from headway.errors import (
     BadInput,
@@ -124,7 +124,8 @@ class Run:
         if ticket.is_cancelled:
             self._fail(ticket, Cancelled())
         elif time.monotonic() >= ticket.deadline:
-            self._fail(ticket, DeadlineError(timeout_s=ticket.timeout_s or self._bounds.timeout_s))
+            timeout_s = ticket.timeout_s or self._bounds.timeout_s
+            self._fail(ticket, DeadlineError(timeout_s=round(timeout_s, 3)))
         return ticket.is_done
 
     # From calls to batches
@@ -228,7 +229,7 @@ class Run:
         except Exception as e:  # noqa: BLE001  (user code; told or logged in _blame)
             self._blame([(ticket, (row,))], _told(e))
         else:
-            ticket.parts.append(((row,), Result([value])))
+            ticket.parts.append((range(row, row + 1), Result([value])))
 
     def _keep(self, piece: Piece, part: Result) -> None:
         ticket, rows = piece
@@ -248,30 +249,29 @@ class Run:
 
     def _finish(self, tickets: Iterable[Ticket]) -> None:
         """Encode the requests of which every row has its answer."""
+        started = time.perf_counter()
         for ticket in tickets:
             if ticket.is_done or ticket.call is None:
                 continue
-            kept = sum(len(rows) for rows, _ in ticket.parts)
-            lost = (
-                len(ticket.errors.keys() - {r for rows, _ in ticket.parts for r in rows})
-                if ticket.errors
-                else 0
-            )
-            if kept + lost == ticket.call.rows:
+            parts = ticket.parts
+            if len(parts) == 1 and _is_whole(ticket, parts[0][0]):  # nearly always
+                self._encode(ticket, Result(parts[0][1].values, ticket.errors))
+            elif self._answered_rows(ticket) == ticket.call.rows:
                 self._encode(ticket, self._joined(ticket))
-        if time.perf_counter() - self._flushed_at > FLUSH_S:
+        ended = time.perf_counter()
+        self._timing.encode_s += ended - started
+        if ended - self._flushed_at > FLUSH_S:
             self._flush()
+
+    def _answered_rows(self, ticket: Ticket) -> int:
+        kept = [row for rows, _ in ticket.parts for row in rows]
+        return len(kept) + len(ticket.errors.keys() - set(kept))
 
     def _joined(self, ticket: Ticket) -> Result:
         """The parts of a request in its caller's order; a row without an answer holds another's place-filler."""
-        parts = ticket.parts
-        if len(parts) == 1 and len(parts[0][0]) == (ticket.call.rows if ticket.call else 0):
-            values = parts[0][1].values
-            if is_ordered(parts[0][0]):
-                return Result(values, ticket.errors)
         by_row = {
             row: single
-            for rows, part in parts
+            for rows, part in ticket.parts
             for row, single in zip(
                 rows, self._wire.split(Result(part.values), [1] * len(rows)), strict=True
             )
@@ -284,7 +284,6 @@ class Run:
         return Result(whole.values, ticket.errors)
 
     def _encode(self, ticket: Ticket, result: Result) -> None:
-        started = time.perf_counter()
         assert ticket.call is not None
         try:
             reply = ticket.codec.encode(ticket.ask, ticket.call, result, self._wire)
@@ -295,7 +294,6 @@ class Run:
         else:
             ticket.is_done = True
             self._ready.append(Said(ticket.id, WHOLE, reply.body, None, reply))
-        self._timing.encode_s += time.perf_counter() - started
 
     def _fail(self, ticket: Ticket, error: HeadwayError) -> None:
         ticket.is_done = True
@@ -417,7 +415,12 @@ def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:
     ticket, rows = piece
     assert ticket.call is not None
-    return ticket.call, None if len(rows) == ticket.call.rows and is_ordered(rows) else rows
+    return ticket.call, None if _is_whole(ticket, rows) else rows
+
+
+def _is_whole(ticket: Ticket, rows: Sequence[int]) -> bool:
+    """Whether these are all rows of a request, in its caller's order."""
+    return ticket.call is not None and type(rows) is range and len(rows) == ticket.call.rows
 
 
 def _raised(outcome: Any) -> Any:

@@ -13,6 +13,8 @@ sent alone, so that a query of death takes no innocent with it; the second time 
 from enum import IntEnum
 from typing import Any
 
+from msgspec import Struct
+
 
 class State(IntEnum):
     """Where a request is."""
@@ -97,47 +99,30 @@ TABLE: tuple[_Row, ...] = (
 MAX_ATTEMPTS = 2
 
 
-class Flight:
-    """One request under way."""
+class Flight(Struct, eq=False):
+    """One request under way. Times are in seconds of the monotonic clock."""
 
-    __slots__ = (
-        "ask",
-        "attempts",
-        "body",
-        "deadline",
-        "exchange",
-        "id",
-        "is_alone",
-        "pool",
-        "priority",
-        "queued_at",
-        "request_id",
-        "sent_at",
-        "serial",
-        "size",
-        "slot",
-        "state",
-        "timeout_s",
-    )
-
-    def __init__(self, id: int, body: bytes, *, queued_at: float, timeout_s: float) -> None:
-        self.id = id
-        self.body = body
-        self.size = len(body)
-        self.queued_at = queued_at
-        self.sent_at = 0.0
-        self.timeout_s = timeout_s
-        self.deadline = queued_at + timeout_s
-        self.priority = 1
-        self.attempts = 0
-        self.is_alone = False
-        self.state = State.QUEUED
-        self.slot: Any = None
-        self.pool: Any = None
-        self.exchange: Any = None
-        self.serial = 0
-        self.request_id = ""
-        self.ask: Any = None
+    id: int
+    body: bytes
+    size: int
+    """Bytes of the body."""
+    queued_at: float
+    timeout_s: float
+    deadline: float
+    ask: Any = None
+    """Its question (`frames.Question`)."""
+    pool: Any = None
+    exchange: Any = None
+    """Who waits, with the serial number and the id that it gave the request."""
+    serial: int = 0
+    request_id: str = ""
+    priority: int = 1
+    state: State = State.QUEUED
+    slot: Any = None
+    """The link that it was sent on."""
+    sent_at: float = 0.0
+    attempts: int = 0
+    is_alone: bool = False
 
     def step(self, event: Event) -> Act:
         """Let something happen; returns what is to be done."""

@@ -115,13 +115,18 @@ class SlotLink(asyncio.Protocol):
         """Another gateway has the slot's credit, or a grab in it."""
         return not (self.has_credit or self.is_busy)
 
-    def grab(self, entries: list[frames.Entry], bodies: Sequence[bytes] = ()) -> None:
+    def grab(
+        self,
+        entries: list[frames.Entry],
+        questions: list[frames.Question],
+        bodies: Sequence[bytes] = (),
+    ) -> None:
         """Spend the slot's credit."""
         self.pool.free.remove(self)
         self.has_credit = self.is_recalled = False
         self.is_busy = True
         self.busy_until = max(self.busy_until, time.monotonic())
-        self.send(frames.Grab(entries), bodies)
+        self.send(frames.Grab(entries, questions), bodies)
 
     def give_back(self) -> None:
         """Return the slot's credit, if it is here and unspent."""
@@ -146,7 +151,7 @@ class SlotLink(asyncio.Protocol):
             if not self.is_open:
                 self.probe.set_result(False)
             elif self.has_credit:
-                self.grab([])
+                self.grab([], [])
             else:
                 self.want()
         return self.probe

@@ -3,29 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from headway.config import ModelSettings
 from headway.engine.batcher import Batcher, Limits
-from headway.engine.frames import Entry
+from headway.engine.frames import Entry, Question
 from headway.engine.life import Event, Flight
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Loaded
 from headway.model.call import Description
 from headway.observe.metrics import Tally
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a request's head asks, as the server hands it over; requests with equal heads share one."""
-
-    codec: str
-    op: str
-    headers: dict[str, str] | None = None
-    """Only those that the codec or the predictor declares."""
-    query: str = ""
-    priority: int = 1
-    timeout_s: float | None = None
 
 
 class Pool:
@@ -160,28 +146,27 @@ class Pool:
             self._hold_timer = self.loop.call_later(wait_s, self._dispatch)
 
     def _send(self, link: SlotLink, grab: list[Flight], now: float) -> None:
-        entries = []
+        entries, bodies = [], []
+        places: dict[int, int] = {}
+        questions: list[Question] = []
+        longest_s = 0.0
         for flight in grab:
             flight.step(Event.DISPATCH)
             flight.sent_at = now
             flight.slot = link
             flight.attempts += not flight.is_alone  # a suspect's counts when it has begun
             link.flights[flight.id] = flight
-            ask: Question = flight.ask
+            place = places.get(id(flight.ask))
+            if place is None:
+                place = places[id(flight.ask)] = len(questions)
+                questions.append(flight.ask)
+            budget_s = flight.deadline - now
+            longest_s = max(longest_s, budget_s)
             entries.append(
-                Entry(
-                    flight.id,
-                    ask.codec,
-                    ask.op,
-                    flight.size,
-                    flight.deadline - now,
-                    flight.request_id,
-                    ask.headers,
-                    ask.query,
-                    flight.is_alone,
-                )
+                Entry(flight.id, flight.size, budget_s, flight.request_id, place, flight.is_alone)
             )
-        link.busy_until = max(f.deadline for f in grab)
-        link.grab(entries, [f.body for f in grab])
+            bodies.append(flight.body)
+        link.busy_until = now + longest_s
+        link.grab(entries, questions, bodies)
         self.tally.grabbed(len(grab))
         self.gauge()

@@ -8,11 +8,6 @@ Owner = TypeVar("Owner")
 Rows = Sequence[int]
 
 
-def is_ordered(rows: Rows) -> bool:
-    """Whether rows are in their caller's order."""
-    return isinstance(rows, range) or list(rows) == sorted(rows)
-
-
 def by_key(keys: Sequence[Hashable]) -> list[tuple[Hashable, Rows]]:
     """The rows of each bucket key, in order."""
     first = keys[0]

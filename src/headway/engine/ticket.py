@@ -4,14 +4,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from headway.errors import HeadwayError
 from headway.model.call import Call, Result
 from headway.model.marks import Context
 from headway.protocols import Ask, Codec, Reply
 
 
-@dataclass(slots=True, eq=False)
-class Ticket:
+class Ticket(Struct, eq=False):
     """One request of a grab."""
 
     id: int
@@ -25,8 +26,8 @@ class Ticket:
     context: Context | None = None
     is_cancelled: bool = False
     call: Call | None = None
-    parts: list[tuple[Sequence[int], Result]] = field(default_factory=list)
-    errors: dict[int, HeadwayError] = field(default_factory=dict)
+    parts: list[tuple[Sequence[int], Result]] = []
+    errors: dict[int, HeadwayError] = {}
     is_done: bool = False
 
     def cancel(self) -> None:
@@ -36,8 +37,7 @@ class Ticket:
             self.context.cancel()
 
 
-@dataclass(slots=True)
-class Said:
+class Said(Struct):
     """Something to say to one caller: a whole answer or a part of a stream."""
 
     id: int

@@ -270,25 +270,32 @@ class Worker:
     def admit(self, gateway: int, grab: frames.Grab, buffers: memoryview) -> list[Ticket]:
         """Make tickets of a grab, and keep them where a cancel finds them."""
         now, at, tickets = time.monotonic(), 0, []
+        name, version, known = self.spec.name, self.spec.version, self._tickets
+        asked = [(self._codec(q.codec), q, q.headers or {}) for q in grab.questions]
         for entry in grab.entries:
-            body = buffers[at : at + entry.size]
-            at += entry.size
-            headers = entry.headers or {}
-            ask = Ask(
-                entry.op,
-                self.spec.name,
-                self.spec.version,
-                body,
-                headers,
-                entry.query,
-                entry.request_id,
+            end = at + entry.size
+            id, budget_s = entry.id, entry.budget_s
+            codec, question, headers = asked[entry.question]
+            ticket = Ticket(
+                id,
+                codec,
+                Ask(
+                    question.op,
+                    name,
+                    version,
+                    buffers[at:end],
+                    headers,
+                    question.query,
+                    entry.request_id,
+                ),
+                now + budget_s,
+                budget_s,
+                headers.get("content-encoding", ""),
+                entry.is_alone,
             )
-            ticket = Ticket(entry.id, self._codec(entry.codec), ask, now + entry.budget_s)
-            ticket.timeout_s = round(entry.budget_s, 3)
-            ticket.coding = headers.get("content-encoding", "")
-            ticket.is_alone = entry.is_alone
-            self._tickets[gateway, entry.id] = ticket
-            if self._early.take(gateway, entry.id):
+            at = end
+            known[gateway, id] = ticket
+            if self._early.take(gateway, id):
                 ticket.cancel()
             tickets.append(ticket)
         return tickets

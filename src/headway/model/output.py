@@ -5,6 +5,7 @@ and gives it to JSON and to tensors. It knows nothing of requests.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 from headway.errors import BadOutput, HeadwayError, Rejected
@@ -37,8 +38,8 @@ class Output(Protocol):
         """Check the answer for one item."""
         ...
 
-    def cut(self, values: Any, start: int, stop: int) -> Any:
-        """Some of the rows."""
+    def split(self, values: Any, sizes: Sequence[int]) -> Sequence[Any]:
+        """The rows in parts of so many each, in order."""
         ...
 
     def join(self, parts: Sequence[Any]) -> Any:
@@ -95,9 +96,9 @@ class ListOutput:
             raise rejected(value)
         return self.field.check([value])[0]
 
-    def cut(self, values: Any, start: int, stop: int) -> Any:
-        """Some of the rows."""
-        return values[start:stop]
+    def split(self, values: Any, sizes: Sequence[int]) -> Sequence[Any]:
+        """The rows in parts of so many each, in order."""
+        return _slices(values, sizes)
 
     def join(self, parts: Sequence[Any]) -> Any:
         """Rows of several, in order."""
@@ -152,9 +153,9 @@ class ArrayOutput:
             value = value[self.name]
         return self.field.check([value])[0]
 
-    def cut(self, values: Any, start: int, stop: int) -> Any:
-        """Some of the rows."""
-        return values.cut(start, stop) if isinstance(values, Cut) else values[start:stop]
+    def split(self, values: Any, sizes: Sequence[int]) -> Sequence[Any]:
+        """The rows in parts of so many each, in order."""
+        return values.cuts(sizes) if isinstance(values, Cut) else _slices(values, sizes)
 
     def join(self, parts: Sequence[Any]) -> Any:
         """Rows of several, in order."""
@@ -167,7 +168,7 @@ class ArrayOutput:
 
     def first(self, values: Any) -> Any:
         """The first row as nested lists."""
-        return values[0] if isinstance(values, Cut) else self.field.to_json(values[:1])[0]
+        return values.first() if isinstance(values, Cut) else self.field.to_json(values[:1])[0]
 
     def to_blocks(self, values: Any) -> list[tuple[str, Block]]:
         """Its tensor."""
@@ -218,11 +219,12 @@ class ColumnsOutput:
         named: Mapping[str, Any] = output
         return named
 
-    def cut(self, values: Any, start: int, stop: int) -> Any:
-        """Some of the rows."""
+    def split(self, values: Any, sizes: Sequence[int]) -> Sequence[Any]:
+        """The rows in parts of so many each, in order."""
         if isinstance(values, list):
-            return values[start:stop]
-        return {n: self.columns[n].cut(v, start, stop) for n, v in values.items()}
+            return _slices(values, sizes)
+        columns = [self.columns[n].split(v, sizes) for n, v in values.items()]
+        return [dict(zip(values, parts, strict=True)) for parts in zip(*columns, strict=True)]
 
     def join(self, parts: Sequence[Any]) -> Any:
         """Rows of several, in order."""
@@ -264,6 +266,10 @@ def join_cuts(parts: Sequence[Any]) -> Any:
     import numpy as np  # noqa: PLC0415  (predictors without arrays never import it)
 
     return whole(np.concatenate([p.array for p in parts]))
+
+
+def _slices(values: Any, sizes: Sequence[int]) -> list[Any]:
+    return [values[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0))]
 
 
 def rejected(reject: Reject) -> Rejected:

@@ -191,7 +191,12 @@ class Wire:
         """
         arguments: dict[str, Any] = {
             p.name: p.field.gather(
-                [_take(p.field, call.columns[p.name], rows) for call, rows in parts]
+                [
+                    call.columns[p.name]
+                    if rows is None
+                    else _take(p.field, call.columns[p.name], rows)
+                    for call, rows in parts
+                ]
             )
             for p in self._batched
         }
@@ -224,17 +229,13 @@ class Wire:
         """Cut the answer of a model call for those who asked, in order."""
         if len(sizes) == 1:
             return [result]
-        parts = []
-        start = 0
-        for size in sizes:
-            stop = start + size
-            errors = (
-                {i - start: e for i, e in result.errors.items() if start <= i < stop}
-                if result.errors
-                else {}
-            )
-            parts.append(Result(self._output.cut(result.values, start, stop), errors))
-            start = stop
+        parts = [Result(values) for values in self._output.split(result.values, sizes)]
+        if result.errors:
+            start = 0
+            for part, size in zip(parts, sizes, strict=True):
+                errors = result.errors.items()
+                part.errors = {i - start: e for i, e in errors if start <= i < start + size}
+                start += size
         return parts
 
     def join(self, results: Sequence[Result]) -> Result:
@@ -360,10 +361,8 @@ def _column(parameter: Parameter, parts: Mapping[str, Any], rows: int) -> Any:
     return parameter.field.from_parts(parts, rows)  # type: ignore[attr-defined]
 
 
-def _take(field: Field, column: Any, rows: Sequence[int] | None) -> Any:
+def _take(field: Field, column: Any, rows: Sequence[int]) -> Any:
     """Some rows of a column."""
-    if rows is None:
-        return column
     if not isinstance(column, list):
         column = field.array(column)  # type: ignore[attr-defined]
     if isinstance(rows, range) and rows.step == 1:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from headway import errors
 from headway.errors import HeadwayError
 from headway.model.call import Call, Description, Result
@@ -34,8 +36,7 @@ class Route:
     needs_probe: bool = False
 
 
-@dataclass(slots=True)
-class Ask:
+class Ask(Struct):
     """One request as a codec sees it."""
 
     op: str
@@ -49,8 +50,7 @@ class Ask:
     request_id: str = ""
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(Struct):
     """One answer as bytes."""
 
     status: int

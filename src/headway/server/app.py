@@ -20,8 +20,9 @@ import headway
 from headway import errors, plugins
 from headway.config import ServerSettings
 from headway.engine.batcher import PRIORITIES
+from headway.engine.frames import Question
 from headway.engine.gateway import Gateway
-from headway.engine.pool import Pool, Question
+from headway.engine.pool import Pool
 from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.exposition import CONTENT_TYPE, exposition

@@ -1,12 +1,12 @@
 """What every protocol of the folder must do, whatever its dialect."""
 
-import dataclasses
 import json
 import subprocess
 import sys
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -103,7 +103,7 @@ def is_survived(codec: ModuleType, ask: Ask, wire: Any) -> bool:
 
 
 def with_body(ask: Ask, body: bytes | memoryview) -> Ask:
-    return dataclasses.replace(ask, body=body)
+    return msgspec.structs.replace(ask, body=body)
 
 
 def test_every_cut_of_a_request_is_read_or_refused(

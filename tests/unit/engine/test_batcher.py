@@ -17,7 +17,7 @@ from headway.engine.life import Event, Flight, State
 
 
 def flight(id: int, size: int = 0, priority: int = 1, at: float = 0.0) -> Flight:
-    made = Flight(id, b"x" * size, queued_at=at, timeout_s=60.0)
+    made = Flight(id, b"x" * size, size, at, 60.0, at + 60.0)
     made.priority = priority
     return made
 

@@ -10,7 +10,7 @@ times = st.floats(0, 100)
 
 
 def flight(id: int, deadline: float) -> Flight:
-    return Flight(id, b"", queued_at=0.0, timeout_s=deadline)
+    return Flight(id, b"", 0, 0.0, deadline, deadline)
 
 
 @given(st.lists(times), times)

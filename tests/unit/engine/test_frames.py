@@ -6,19 +6,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.engine import frames
-from headway.engine.frames import Answer, Entry, FrameError, Framer, Grab, Replies
+from headway.engine.frames import Answer, Entry, FrameError, Framer, Grab, Question, Replies
 
 entries = st.builds(
     Entry,
     id=st.integers(0, 2**40),
-    codec=st.sampled_from(["native", "v2"]),
-    op=st.text(max_size=8),
     size=st.just(0),
     budget_s=st.floats(0, 100),
     request_id=st.text(max_size=10),
+    question=st.integers(0, 9),
+    is_alone=st.booleans(),
+)
+questions = st.builds(
+    Question,
+    codec=st.sampled_from(["native", "v2"]),
+    op=st.text(max_size=8),
     headers=st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
     query=st.text(max_size=5),
-    is_alone=st.booleans(),
+)
+grabs = st.builds(
+    Grab, entries=st.lists(entries, max_size=3), questions=st.lists(questions, max_size=2)
 )
 bodies = st.lists(st.binary(max_size=50), max_size=5)
 
@@ -34,15 +41,15 @@ def read(stream: bytes, cuts: list[int]) -> list[tuple[frames.Message, bytes]]:
 
 
 @given(
-    st.lists(st.tuples(st.lists(entries, max_size=3), bodies), max_size=4),
+    st.lists(st.tuples(grabs, bodies), max_size=4),
     st.lists(st.integers(0, 999)),
 )
 def test_messages_survive_however_their_bytes_are_cut(
-    sent: list[tuple[list[Entry], list[bytes]]], cuts: list[int]
+    sent: list[tuple[Grab, list[bytes]]], cuts: list[int]
 ) -> None:
-    stream = b"".join(frames.encode(Grab(e), b) for e, b in sent)
+    stream = b"".join(frames.encode(g, b) for g, b in sent)
 
-    assert read(stream, cuts) == [(Grab(e), b"".join(b)) for e, b in sent]
+    assert read(stream, cuts) == [(g, b"".join(b)) for g, b in sent]
 
 
 def test_a_stream_may_arrive_byte_by_byte() -> None:
@@ -71,7 +78,7 @@ def test_garbage_is_a_frame_error_and_nothing_else(data: bytes) -> None:
 
 
 def test_missing_tells_how_much_a_frame_still_lacks() -> None:
-    stream = frames.encode(Grab([]), [b"x" * 1000])
+    stream = frames.encode(Grab([], []), [b"x" * 1000])
     framer = Framer()
 
     framer.feed(stream[:10])

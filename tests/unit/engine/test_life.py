@@ -10,7 +10,7 @@ SILENT_ENDS = {Act.WITHDRAW, Act.RECALL}
 
 
 def flight() -> Flight:
-    return Flight(1, b"body", queued_at=10.0, timeout_s=5.0)
+    return Flight(1, b"body", 4, 10.0, 5.0, 15.0)
 
 
 @given(st.lists(st.sampled_from(Event)), st.booleans())
