@@ -275,7 +275,7 @@ class Gateway:
         pool.configure(message.settings, message.loaded, self._gateways)
         for sock in socks[:-1]:
             sock.setblocking(False)
-            link = SlotLink(self, pool, peer)
+            link = SlotLink(self, pool, peer, sock)
             peer.links.append(link)
             await self.loop.create_unix_connection(lambda link=link: link, sock=sock)  # type: ignore[misc]
         pool.links += [link for link in peer.links if link.is_open]

@@ -4,6 +4,7 @@ A slot that is free has lent its credit to this gateway or to another one; a gra
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -38,8 +39,9 @@ class Owner(Protocol):
 class SlotLink(asyncio.Protocol):
     """A gateway's end of the data socket to one slot."""
 
-    def __init__(self, owner: "Owner", pool: "Pool", worker: "Peer") -> None:
+    def __init__(self, owner: "Owner", pool: "Pool", worker: "Peer", sock: socket.socket) -> None:
         self._owner = owner
+        self._sock = sock
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
         self.pool = pool
@@ -84,13 +86,16 @@ class SlotLink(asyncio.Protocol):
                 self.pool.recalled(self)
 
     def _take_replies(self, replies: Replies, buffers: memoryview) -> None:
+        """The slot's next grab leaves before the answers do, so that it need not wait for them."""
         self.is_busy = not replies.is_last
-        self._owner.answered(self, replies, buffers)
+        if replies.is_last:
+            self.pool.done(self)
         if replies.is_credit:
             self.has_credit = True
             self.pool.credited(self)
+        self._owner.answered(self, replies, buffers)
         if replies.is_last:
-            self.pool.done(self)
+            self.pool.go_on(self)
 
     def send(self, message: frames.Message, buffers: Sequence[bytes] = ()) -> None:
         """Send a frame; if the worker is gone, `connection_lost` says so soon."""
@@ -99,7 +104,20 @@ class SlotLink(asyncio.Protocol):
             if len(buffers) <= _FEW and any(len(b) > _LARGE_BYTES for b in buffers):
                 self._transport.writelines(pieces)
             else:
-                self._transport.write(b"".join(pieces))
+                self._send_now(b"".join(pieces))
+
+    def _send_now(self, data: bytes) -> None:
+        """Send before this turn of the loop ends, which is when the transport would: the slot is idle."""
+        sent = 0
+        if not self._transport.get_write_buffer_size():
+            try:
+                sent = self._sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                return
+        if sent < len(data):
+            self._transport.write(data[sent:])
 
     def is_overdue(self, now: float) -> bool:
         """The slot has had a grab for longer than a call may hang past its deadline."""

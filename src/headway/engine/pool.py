@@ -57,7 +57,8 @@ class Pool:
         """A slot is free for us."""
         if not link.worker.is_leaving:
             self.free.append(link)
-            self.wake()
+            if self.batcher.queued:
+                self._dispatch()
 
     def recalled(self, link: SlotLink) -> None:
         """Another gateway wants a credit: what waits here may spend it first, for the slot takes turns."""
@@ -70,6 +71,9 @@ class Pool:
         """A slot has answered all of a grab."""
         if link is self._suspect_link:
             self._suspect_link = None
+
+    def go_on(self, link: SlotLink) -> None:
+        """What a slot answered has been told."""
         if link.worker.is_leaving:
             self._let_go(link.worker)
         else:
