@@ -75,9 +75,7 @@ class SlotLink(asyncio.Protocol):
             if isinstance(message, Replies):
                 self._take_replies(message, buffers)
             elif isinstance(message, frames.Credit):
-                self.has_asked = False
-                self.has_credit = True
-                self.pool.credited(self)
+                self._take_credit()
             elif isinstance(message, frames.Begun):
                 for flight in self.flights.values():
                     flight.attempts += 1
@@ -91,33 +89,39 @@ class SlotLink(asyncio.Protocol):
         if replies.is_last:
             self.pool.done(self)
         if replies.is_credit:
-            self.has_credit = True
-            self.pool.credited(self)
+            self._take_credit()
         self._owner.answered(self, replies, buffers)
         if replies.is_last:
             self.pool.go_on(self)
 
+    def _take_credit(self) -> None:
+        self.has_asked = False  # a Want that is under way reaches a slot that has nothing to lend
+        self.has_credit = True
+        self.pool.credited(self)
+
     def send(self, message: frames.Message, buffers: Sequence[bytes] = ()) -> None:
         """Send a frame; if the worker is gone, `connection_lost` says so soon."""
-        if self._transport is not None and not self._transport.is_closing():
-            pieces = frames.pieces(message, buffers)
-            if len(buffers) <= _FEW and any(len(b) > _LARGE_BYTES for b in buffers):
-                self._transport.writelines(pieces)
-            else:
-                self._send_now(b"".join(pieces))
-
-    def _send_now(self, data: bytes) -> None:
-        """Send before this turn of the loop ends, which is when the transport would: the slot is idle."""
-        sent = 0
-        if not self._transport.get_write_buffer_size():
-            try:
-                sent = self._sock.send(data)
-            except BlockingIOError:
-                pass
-            except OSError:
-                return
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        pieces = frames.pieces(message, buffers)
+        if len(buffers) <= _FEW and any(len(b) > _LARGE_BYTES for b in buffers):
+            transport.writelines(pieces)
+            return
+        data = b"".join(pieces)
+        # The transport would send at the end of this turn of the loop, and the slot is idle now.
+        sent = 0 if transport.get_write_buffer_size() else self._send_now(data)
         if sent < len(data):
-            self._transport.write(data[sent:])
+            transport.write(data[sent:] if sent else data)
+
+    def _send_now(self, data: bytes) -> int:
+        """Send what the socket takes at once; how much that was."""
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:  # `connection_lost` comes
+            return len(data)
 
     def is_overdue(self, now: float) -> bool:
         """The slot has had a grab for longer than a call may hang past its deadline."""

@@ -1,10 +1,9 @@
 """The process that holds a model: it loads it, warms it, and runs grabs in its slots.
 
     main thread     the control channels: meet gateways, cancel, answer pings, leave
-    slot threads    one grab at a time each: receive, run (`grab`), send
+    slot threads    one grab at a time each (`slot`)
 
-A slot has one credit. It is lent to one gateway at a time, spent by a grab, and moves on to another gateway when
-that one wants it and the holder's queue is empty. Workers own no counters: what a grab cost rides in its replies.
+Workers own no counters: what a grab cost rides in its replies.
 """
 
 import gc
@@ -14,27 +13,24 @@ import select
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from headway import plugins
 from headway.engine import frames, threads
 from headway.engine.cancels import EarlyCancels
 from headway.engine.channel import Channel
-from headway.engine.frames import Answer, Framer, Replies
 from headway.engine.gate import Gate
 from headway.engine.grab import Run
 from headway.engine.messages import Cancel, Hold, Leave, Loaded, Meet, Message, Ping, Pong, Refused
 from headway.engine.orphan import end_with_parent
-from headway.engine.ticket import Bounds, Said, Say, Ticket, Timing
+from headway.engine.slot import Line, Slot
+from headway.engine.ticket import Bounds, Say, Ticket
 from headway.engine.warm import warm
 from headway.errors import HeadwayError, ModelFailed
 from headway.model.opening import Opened, open_spec
 from headway.observe import log as logs
-from headway.observe.metrics import outcome_of
 from headway.protocols import Ask
 
 if TYPE_CHECKING:
@@ -42,183 +38,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXIT_BROKEN = 70
-"""A slot met something that is no Exception, or a bug of ours: start afresh."""
-
 GC_THRESHOLD = 20_000
-"""Objects between two looks of the garbage collector; a grab makes and drops thousands without a cycle."""
+"""Objects between two looks of the garbage collector: a load makes and keeps many, a grab makes and drops many."""
 
-_RECEIVE_BYTES = 1 << 18
 _MAX_AUTO_ROWS = 64
-
-
-@dataclass(slots=True, eq=False)
-class Line:
-    """A slot's data socket to one gateway."""
-
-    gateway: int
-    sock: socket.socket
-    framer: Framer = field(default_factory=Framer)
-    wants: bool = False
-
-
-class Slot(threading.Thread):
-    """A thread that runs one grab at a time."""
-
-    def __init__(self, worker: "Worker", index: int) -> None:
-        super().__init__(name=f"slot-{index}", daemon=True)
-        self._worker = worker
-        self._lines: dict[int, Line] = {}
-        self._holder: Line | None = None
-        self._newcomers: list[Line] = []
-        self._bell, self._ear = socket.socketpair()
-        self._poll = select.poll()
-        self._poll.register(self._ear, select.POLLIN)
-        self.start()
-
-    def meet(self, line: Line) -> None:
-        """Take on a gateway; called from the main thread."""
-        self._newcomers.append(line)
-        self._bell.send(b"!")
-
-    def run(self) -> None:
-        """Serve the gateways, for ever."""
-        try:
-            while True:
-                self._turn()
-        except BaseException:
-            log.critical("slot_broken", exc_info=True)
-            os._exit(EXIT_BROKEN)
-
-    def _turn(self) -> None:
-        for fd, _ in self._poll.poll():
-            line = self._lines.get(fd)
-            if line is not None:
-                self._receive(line)
-            elif fd == self._ear.fileno():
-                self._ear.recv(64)
-                self._welcome()
-
-    def _welcome(self) -> None:
-        while self._newcomers:
-            line = self._newcomers.pop()
-            self._lines[line.sock.fileno()] = line
-            self._poll.register(line.sock, select.POLLIN)
-            if self._holder is None:
-                self._lend(line)
-
-    def _receive(self, line: Line) -> None:
-        try:
-            data = line.sock.recv(max(_RECEIVE_BYTES, min(line.framer.missing, 1 << 24)))
-        except (ConnectionError, OSError):
-            data = b""
-        if not data:
-            self._part(line)
-            return
-        for frame in line.framer.feed(data):
-            message, buffers = frames.decode(frame)
-            if isinstance(message, frames.Grab):
-                self._run(line, message, buffers)
-            elif isinstance(message, frames.Want):
-                self._want(line)
-            elif isinstance(message, frames.Return):
-                self._take_back(line)
-
-    def _run(self, line: Line, grab: frames.Grab, buffers: memoryview) -> None:
-        tickets = self._worker.admit(line.gateway, grab, buffers)
-        keeps = False
-
-        def say(said: list[Said], timing: Timing, is_last: bool) -> None:
-            nonlocal keeps
-            keeps = is_last and self._next(line) is line
-            self._send(
-                line,
-                _replies(said, timing, is_last=is_last, is_credit=keeps),
-                [s.body for s in said],
-            )
-
-        try:
-            self._worker.perform(tickets, say, lambda: self._send(line, frames.Begun()))
-        finally:
-            self._worker.dismiss(line.gateway, tickets)
-        if not keeps:
-            self._take_back(line)
-
-    def _take_back(self, line: Line) -> None:
-        """The credit is back from its holder: lend it to who is next."""
-        if self._holder is not line:
-            return
-        self._holder = None
-        successor = self._next(line)
-        if successor is not None:
-            self._lend(successor)
-
-    def _next(self, line: Line) -> Line | None:
-        """Who gets the credit after `line`: the next in turn that wants it, else the same again."""
-        others = [other for other in self._lines.values() if other is not line and other.wants]
-        if others:
-            return others[0]
-        return line if line.sock.fileno() in self._lines else None
-
-    def _want(self, line: Line) -> None:
-        if self._holder is line:
-            return
-        line.wants = True
-        if self._holder is None:
-            self._lend(line)
-        else:
-            self._send(self._holder, frames.Recall())
-
-    def _lend(self, line: Line) -> None:
-        line.wants = False
-        self._holder = line
-        # Who wanted it goes to the end of the turn.
-        self._lines[line.sock.fileno()] = self._lines.pop(line.sock.fileno())
-        self._send(line, frames.Credit())
-        if any(other.wants for other in self._lines.values()):
-            self._send(line, frames.Recall())
-
-    def _part(self, line: Line) -> None:
-        """A gateway is gone."""
-        self._poll.unregister(line.sock)
-        del self._lines[line.sock.fileno()]
-        line.sock.close()
-        if self._holder is line:
-            self._holder = None
-            successor = self._next(line) or next(iter(self._lines.values()), None)
-            if successor is not None:
-                self._lend(successor)
-
-    def _send(
-        self, line: Line, message: frames.Message, buffers: list[bytes] | None = None
-    ) -> None:
-        try:
-            line.sock.sendall(frames.encode(message, buffers or ()))
-        except OSError:
-            log.debug("gateway_gone", extra={"gateway": line.gateway})
-
-
-def _replies(said: list[Said], timing: Timing, *, is_last: bool, is_credit: bool) -> Replies:
-    return Replies(
-        [_answer(s) for s in said],
-        is_credit,
-        is_last,
-        timing.batches,
-        timing.decode_s,
-        timing.compute_s,
-        timing.encode_s,
-    )
-
-
-def _answer(said: Said) -> Answer:
-    outcome = 0 if said.error is None else outcome_of(said.error)
-    reply = said.reply
-    if reply is None:
-        return Answer(said.id, said.part, len(said.body), outcome)
-    headers = list(reply.headers) or None
-    return Answer(
-        said.id, said.part, len(said.body), outcome, reply.status, reply.content_type, headers
-    )
 
 
 class Worker:
@@ -264,7 +87,6 @@ class Worker:
         # What is loaded stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 50, 50)
         self.slots = [Slot(self, i) for i in range(decision.slots)]
 
     def admit(self, gateway: int, grab: frames.Grab, buffers: memoryview) -> list[Ticket]:
@@ -410,6 +232,7 @@ class Control:
 
 def main(argv: list[str]) -> int:
     """Be a worker; `argv` holds the descriptor of the control socket and how to log."""
+    gc.set_threshold(GC_THRESHOLD, 50, 50)
     # The supervisor decides when a worker ends; a Ctrl-C at the terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
