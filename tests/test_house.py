@@ -44,7 +44,8 @@ FACADE: Final = "headway"
 """`headway/__init__.py` shows names of every row, and opens each on first use."""
 
 IO_FILES: Final = tuple(
-    f"engine.{name}" for name in ("channel", "link", "supervisor", "worker", "gateway", "party")
+    f"engine.{name}"
+    for name in ("channel", "mailbox", "link", "supervisor", "worker", "gateway", "party")
 )
 LIBRARIES: Final = {
     "an ML library": (
@@ -55,7 +56,7 @@ LIBRARIES: Final = {
     "unpickling": ("pickle cloudpickle dill marshal shelve", ("runtimes",)),
     "processes": (
         "subprocess multiprocessing pty",
-        ("engine.supervisor", "executors", "container"),
+        ("engine.child", "executors", "container"),
     ),
     "click": ("click rich", ("commands",)),
     "sockets": (
