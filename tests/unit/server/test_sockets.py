@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 import stat
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -84,10 +86,20 @@ def test_the_socket_of_a_successor_is_not_removed(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_of_many_that_start_at_the_same_time_one_gets_the_place_of_the_dead(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with ThreadPoolExecutor(8) as pool:
-        for _ in range(20):
+        for _ in range(60):
             started = [pool.submit(UnixListener, path, 16) for _ in range(8)]
             errors = [s.exception(20) for s in started]
             assert [e.errno for e in errors if isinstance(e, OSError)] == [errno.EADDRINUSE] * 7
