@@ -264,10 +264,10 @@ class Gateway:
         """Nothing is computed any more: tell whoever waits, and whoever still comes; returns how many waited."""
         for pool in self.pools.values():
             pool.trouble = "the server has stopped"
-        flights = list(self._flights.values())
-        for flight in flights:
+        waiting = list(self._flights.values())
+        for flight in waiting:
             self._cut_short(flight, errors.ServerStopped())
-        return len(flights)
+        return len(waiting)
 
     # Workers come and go
 

@@ -279,8 +279,8 @@ class Supervisor:
         fatal = [p for p in failed if p.spec.settings.is_required]
         if fatal or len(failed) == len(parties):
             lost = (fatal or failed)[0]
-            error = NotLoaded(model=lost.spec.name, reason=lost.fleet.failure.rstrip("."))
-            self._ended.set_exception(error)
+            reason = lost.fleet.failure.rstrip(".")
+            self._ended.set_exception(NotLoaded(model=lost.spec.name, reason=reason))
         elif all(p.fleet.ready or not p.spec.settings.is_required for p in parties) and any(
             p.fleet.ready for p in parties
         ):
@@ -374,9 +374,8 @@ class Supervisor:
             await asyncio.sleep(TICK_S)
             try:
                 self._look_around(time.monotonic())
-            except (
-                Exception
-            ):  # the outermost loop: the operator reads it, and the next tick tries again
+            # The outermost loop: the operator reads it, and the next tick tries again.
+            except Exception:
                 log.exception("tick_failed")
 
     def _look_around(self, now: float) -> None:
