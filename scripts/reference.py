@@ -165,7 +165,7 @@ FRAMING: Final = {
     417: "an expectation other than `100-continue`",
     431: "the head is larger than `max_head_bytes`, or has more than `max_headers` headers",
     501: "an unknown method, or a transfer coding other than `chunked`",
-    503: "there are `max_connections` connections already",
+    503: "there are `max_connections` connections already, or the server stopped before all had come",
     505: "an HTTP version other than 1.1 and 1.0",
 }
 

@@ -45,7 +45,7 @@ FACADE: Final = "headway"
 
 IO_FILES: Final = tuple(
     f"engine.{name}"
-    for name in ("channel", "link", "slot", "supervisor", "worker", "gateway", "party")
+    for name in ("channel", "mailbox", "link", "slot", "supervisor", "worker", "gateway", "party")
 )
 LIBRARIES: Final = {
     "an ML library": (
@@ -56,7 +56,7 @@ LIBRARIES: Final = {
     "unpickling": ("pickle cloudpickle dill marshal shelve", ("runtimes",)),
     "processes": (
         "subprocess multiprocessing pty",
-        ("engine.supervisor", "executors", "container"),
+        ("engine.child", "executors", "container"),
     ),
     "click": ("click rich", ("commands",)),
     "sockets": (

@@ -172,7 +172,10 @@ class ModelSettings:
     is_trusted: Annotated[
         bool, Setting("the author of this model's files may run code here (pickle, joblib)")
     ] = False
-    is_required: Annotated[bool, Setting("the server is not ready before this model is")] = True
+    is_required: Annotated[
+        bool,
+        Setting("the server is not ready before this model is, and ends if it can't be loaded"),
+    ] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ HeadwayError
 ├── ModelError               the predictor is at fault
 │   ├── ModelFailed          model_failed        its code raised
 │   ├── BadOutput            bad_output          it answered in a wrong shape or type
-│   └── ModelCrashed         model_crashed       this request killed every worker that tried it
+│   ├── ModelCrashed         model_crashed       this request killed every worker that tried it
+│   └── NotLoaded            not_loaded          its files or its code can't be loaded, so the server ends
 ├── WorkerError              the process is at fault
-│   └── WorkerLost           worker_lost         it died with this request, which may not be repeated
+│   ├── WorkerLost           worker_lost         it died with this request, which may not be repeated
+│   └── ServerStopped        server_stopped      the server ended before this request's answer was ready
 ├── BundleError              bundle              a model's files are missing, damaged or not trusted
 ├── SignatureError           signature           a predictor whose signature can't be served
 ├── ConfigError              config              a setting is unknown or out of range
@@ -179,6 +181,12 @@ class ModelCrashed(ModelError):
     code = "model_crashed"
 
 
+class NotLoaded(ModelError):
+    """Model {model!r} can't be loaded: {reason}."""
+
+    code = "not_loaded"
+
+
 class WorkerError(HeadwayError):
     """A worker failed."""
 
@@ -189,6 +197,12 @@ class WorkerLost(WorkerError):
     """The worker that held this request died, and the request may not be repeated."""
 
     code = "worker_lost"
+
+
+class ServerStopped(WorkerError):
+    """The server has stopped; the answer was not ready within the time that it had left."""
+
+    code = "server_stopped"
 
 
 class BundleError(HeadwayError):

@@ -195,6 +195,11 @@ class Server:
     def log(self) -> str:
         return (self.folder / "stderr.txt").read_text()
 
+    def records(self, message: str) -> list[dict[str, Any]]:
+        """Log records of one kind."""
+        lines = [line for line in self.log.splitlines() if line.startswith("{")]
+        return [r for r in map(json.loads, lines) if r["message"] == message]
+
     # What the subjects see
 
     def path(self, name: str) -> Path:

@@ -197,7 +197,7 @@ def test_several_targets_are_served_together(folder: Path) -> None:
 
 
 def test_a_unix_socket_can_be_listened_on(folder: Path) -> None:
-    with serving(folder, "nap.py", "--unix", "s.sock") as server:
+    with serving(folder, "nap.py", "--unix", "s.sock", "--admin", "a.sock") as server:
         assert Path(folder, server.info["unix"]).is_socket()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(folder / "s.sock"))

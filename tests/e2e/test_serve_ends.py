@@ -1,5 +1,7 @@
 """How a server ends: drained, told twice, killed; and what is left of it: nothing."""
 
+import json
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -7,10 +9,23 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from serving import START_S, Server, ask, call, serving, starting, wait_until, write_subjects
+from serving import (
+    JSON,
+    START_S,
+    Server,
+    ask,
+    call,
+    in_background,
+    read_info,
+    serving,
+    starting,
+    wait_until,
+    write_subjects,
+)
 
 from headway.errors import Exit
 
+V2 = b'{"inputs":[{"name":"text","shape":[1],"datatype":"BYTES","data":["v2"]}]}'
 PROJECT = 'name: gate\npredictor: "subjects.py:Gate"\nworkers: 1\n'
 
 
@@ -61,15 +76,59 @@ def test_requests_during_the_drain_delay_are_answered(folder: Path) -> None:
         assert server.wait() == Exit.OK
 
 
-def test_told_twice_it_ends_at_once(folder: Path) -> None:
-    with serving(folder, "--drain-delay-s", "20") as server:
+def wait_until_drained_of_patience(server: Server) -> None:
+    """The second SIGTERM."""
+    server.send_signal(signal.SIGTERM)
+    wait_until(lambda: server.status()["is_draining"], "it drains")
+    server.send_signal(signal.SIGTERM)
+
+
+def wait_until_grace_is_over(server: Server) -> None:
+    """The first one, and no more."""
+    server.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("flags", "end"),
+    [
+        (("--drain-delay-s", "20"), wait_until_drained_of_patience),
+        (("--grace-s", "0.3", "--gateways", "2"), wait_until_grace_is_over),
+    ],
+)
+def test_who_still_waits_at_the_end_is_told_so_in_his_dialect(
+    folder: Path, flags: tuple[str, ...], end: Callable[[Server], None]
+) -> None:
+    with serving(folder, *flags) as server:
         held = server.ask_later("gate", {"text": "held", "until": "never"})
         server.wait_for_line("entered.txt", "held")
-        server.send_signal(signal.SIGTERM)
-        wait_until(lambda: server.status()["is_draining"], "it drains")
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(5) == Exit.GRACE
-        assert held.exception(20) is not None
+        queued = [server.ask_later("gate", {"text": f"queued-{i}"}) for i in range(8)]
+        v2 = in_background(lambda: server.call("POST", "/v2/models/gate/infer", V2, JSON))
+        server.wait_for_queue("gate", 9)
+        with closing(server.connect()) as partial:
+            partial.putrequest("POST", "/models/gate/predict")
+            partial.putheader("content-length", "100")
+            partial.endheaders(b'{"text"')
+            end(server)
+            refused = partial.getresponse()
+            assert refused.status == 503
+            assert json.loads(refused.read())["code"] == "busy"
+        for answer in (held.result(20), *(q.result(20) for q in queued)):
+            assert (answer.status, answer.code) == (503, "server_stopped")
+            assert answer.headers["connection"] == "close"
+        assert v2.result(20).status == 503
+        assert "has stopped" in v2.result(20).json["error"]
+        assert server.wait(10) == Exit.GRACE
+        cut = [line["requests"] for line in server.records("requests_cut")]
+        assert sum(cut) == 10, "what failed at the end is counted"
+
+
+def test_impatience_does_not_change_the_exit_code(folder: Path) -> None:
+    with serving(folder) as server:
+        server.ask_later("gate", {"text": "held", "until": "never"})
+        server.wait_for_line("entered.txt", "held")
+        while server.process.poll() is None:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait() == Exit.GRACE
 
 
 def test_the_admin_socket_stops_it_too(folder: Path) -> None:
@@ -131,6 +190,68 @@ def test_a_killed_supervisor_leaves_no_process_and_no_port(
         socket.create_server(("127.0.0.1", server.port)).close()
 
 
+FORKING = """
+import multiprocessing
+import subprocess
+import sys
+import time
+
+import headway as hw
+from subjects import note
+
+
+def fork() -> int:
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    child.start()
+    return child.pid
+
+
+def run() -> int:
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
+
+
+class Parent(hw.Predictor):
+    def load(self) -> None:
+        note("children.txt", START())
+
+    def predict(self, text: str) -> str:
+        return text
+"""
+
+
+def end_the_supervisor(server: Server) -> None:
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+
+
+def end_the_worker(server: Server) -> None:
+    os.kill(server.workers("parent")[0], signal.SIGKILL)
+
+
+def end_in_good_order(server: Server) -> None:
+    assert server.stop() == Exit.OK
+
+
+@pytest.mark.parametrize("end", [end_in_good_order, end_the_worker, end_the_supervisor])
+@pytest.mark.parametrize("start", ["fork", "run"])
+def test_what_a_predictor_has_started_ends_with_its_worker(
+    folder: Path, end: Callable[[Server], None], start: str
+) -> None:
+    folder.joinpath("parent.py").write_text(FORKING.replace("START", start))
+    with serving(folder, "parent.py", "--workers", "1") as server:
+        (child,) = server.lines("children.txt")
+        assert is_alive(int(child))
+        end(server)
+        wait_until(lambda: not is_alive(int(child)), "it has ended", 5)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_a_server_on_the_address_of_a_killed_one_starts(folder: Path) -> None:
     with serving(folder, "--unix", "s.sock") as first:
         first.send_signal(signal.SIGKILL)
@@ -164,30 +285,68 @@ def test_a_broken_model_that_is_not_required_is_503_for_itself_alone(
     folder.joinpath("headway.yaml").write_text(TWO.format(required="false"))
     with serving(folder) as server:
         assert server.ask("gate", {"text": "a"}).json == "A"
+        wait_until(lambda: server.records("model_failed"), "it has failed for good")
+        (told,) = server.records("model_failed")
+        assert told["model"] == "broken"
         answer = server.ask("broken", {"x": 1})
         assert (answer.status, answer.code) == (503, "not_ready")
+        assert told["reason"] in answer.json["error"]
         assert server.call("GET", "/models/broken/ready").status == 503
         ready = server.call("GET", "/health/ready")
         assert ready.status == 200
         assert ready.json["models"] == {"gate": True, "broken": False}
 
 
-def test_a_broken_model_that_is_required_keeps_the_server_from_ready(folder: Path) -> None:
+def test_a_broken_model_that_is_required_ends_the_start_with_3_and_a_sentence(
+    folder: Path,
+) -> None:
     folder.joinpath("broken.py").write_text("raise RuntimeError('no')\ndef f(x: int) -> int: ...\n")
     folder.joinpath("headway.yaml").write_text(TWO.format(required="true"))
     with starting(folder, "--port", "0") as server:
-        server.info["admin"] = str(folder / "admin.sock")
-        wait_until(lambda: Path(server.info["admin"]).exists(), "it has started", START_S)
-        wait_until(lambda: server.workers("gate"), "the other model is served")
-        failures = {m["name"]: m["failure"] for m in server.status()["models"]}
-        assert "no" in failures["broken"]
-        status = server.status()
-        assert not status["is_ready"]
-        server.info["port"] = status["port"]
-        assert server.call("GET", "/health/ready").status == 503
+        assert server.wait(START_S) == Exit.MODEL
+        sentence = "error: Model 'broken' can't be loaded: broken.py: importing it raised RuntimeError: no."
+        assert server.log.splitlines()[-1] == sentence
+
+
+def test_a_model_that_is_not_required_does_not_hold_up_the_start(folder: Path) -> None:
+    """It loads for as long as it likes; meanwhile it is 503, and afterwards it is served."""
+    slow = "from subjects import chatter, wait_for\nwait_for('loaded')\nf = chatter\n"
+    folder.joinpath("broken.py").write_text(slow + "def f(x: int) -> int: return x\n")
+    folder.joinpath("headway.yaml").write_text(TWO.format(required="false"))
+    with serving(folder) as server:
         assert server.ask("gate", {"text": "a"}).json == "A"
-        server.send_signal(signal.SIGTERM)
-        assert server.wait() == Exit.INTERRUPTED
+        assert server.ask("broken", {"x": 1}).code == "not_ready"
+        server.path("loaded").touch()
+        wait_until(lambda: server.ask("broken", {"x": 1}).status == 200, "it is served")
+
+
+def test_words_for_people_name_the_models_that_are_not_served(folder: Path) -> None:
+    folder.joinpath("broken.py").write_text("raise RuntimeError('no')\ndef f(x: int) -> int: ...\n")
+    folder.joinpath("subjects.py").write_text(SLOW_START)
+    folder.joinpath("headway.yaml").write_text(TWO.format(required="false"))
+    with starting(folder, "--port", "0") as server:
+        wait_until(lambda: server.records("model_failed"), "the other one has failed", START_S)
+        server.path("go").touch()
+        read_info(server)
+        assert "(models: gate)" in server.log
+        assert "model 'broken' can't be loaded: broken.py: importing it raised" in server.log
+        assert server.stop() == Exit.OK
+
+
+SLOW_START = """
+import time
+from pathlib import Path
+
+import headway as hw
+
+while not Path(__file__).with_name("go").exists():
+    time.sleep(0.01)
+
+
+class Gate(hw.Predictor):
+    def predict(self, text: hw.Batch[str]) -> hw.Batch[str]:
+        return text
+"""
 
 
 def test_nothing_that_can_be_loaded_ends_with_3(folder: Path) -> None:

@@ -122,14 +122,17 @@ def test_a_hybrid_hierarchy_is_read_on_both_sides(tmp_path: Path) -> None:
 def test_a_costly_thread_safe_model_gets_a_slot_a_core() -> None:
     decision = decide(AUTO, of(8), is_thread_safe=True, item_s=0.009)
 
-    assert (decision.workers, decision.slots, decision.threads) == (1, 8, 1)
-    assert decision.why == "1 worker x 8 slots x 1 thread on 8 cores"
+    assert (decision.workers, decision.slots) == (1, 8)
+    assert decision.why == (
+        "1 worker x 8 slots x 1 thread on 8 cores; "
+        "1 thread a call (a core each), no spinning (a call has one thread)"
+    )
 
 
 def test_a_tiny_thread_safe_model_gets_one_slot() -> None:
     decision = decide(AUTO, of(8), is_thread_safe=True, item_s=0.00002)
 
-    assert (decision.workers, decision.slots, decision.threads) == (1, 1, 1)
+    assert (decision.workers, decision.slots) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,8 @@ def test_settings_win_even_where_they_ask_for_too_much() -> None:
 
     decision = decide(settings, of(2), is_thread_safe=False, item_s=1e-5)
 
-    assert (decision.workers, decision.slots, decision.threads) == (3, 2, 4)
+    assert (decision.workers, decision.slots) == (3, 2)
+    assert "4 threads a call (as set)" in decision.why
     assert "warning: the settings ask for more than there are" in decision.why
 
 
@@ -177,24 +181,30 @@ def test_threads_fill_the_cores_that_settled_calls_leave() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "has_quota", "expected"),
+    ("settings", "has_quota", "words"),
     [
-        (ModelSettings(workers=1, slots=1, threads=4), False, True),
-        (ModelSettings(workers=1, slots=1, threads=4), True, False),
-        (ModelSettings(workers=1, slots=1, threads=1), False, False),
-        (ModelSettings(workers=1, slots=1, threads=8), False, False),
-        (ModelSettings(workers=2, slots=1, threads=2), False, False),
-        (ModelSettings(workers=1, slots=2, threads=2), False, False),
-        (AUTO, False, False),
+        (ModelSettings(workers=1, slots=1, threads=4), False, "4 threads a call (as set)"),
+        (ModelSettings(workers=1, slots=1, threads=4), True, "the quota would count it"),
+        (ModelSettings(workers=1, slots=1, threads=1), False, "a call has one thread"),
+        (ModelSettings(workers=1, slots=1), False, "8 threads a call (the cores shared out"),
+        (ModelSettings(workers=1, slots=1, threads=8), False, "no core would be left"),
+        (ModelSettings(workers=2, slots=1, threads=2), False, "several calls may run at a time"),
+        (ModelSettings(workers=1, slots=2, threads=2), False, "several calls may run at a time"),
+        (AUTO, False, "1 thread a call (a core each)"),
     ],
 )
-def test_only_a_lone_call_with_cores_to_spare_may_spin(
-    settings: ModelSettings, has_quota: bool, expected: bool
+def test_only_a_lone_call_with_cores_to_spare_may_spin_and_the_line_says_why(
+    settings: ModelSettings, has_quota: bool, words: str
 ) -> None:
     cores = Cores(8, "8 cores", has_quota=has_quota)
+    is_lone = settings == ModelSettings(workers=1, slots=1, threads=4)
 
-    assert may_spin(settings, cores) is expected
-    assert decide(settings, cores, is_thread_safe=True).may_spin is expected
+    why = decide(settings, cores, is_thread_safe=True).why
+
+    assert may_spin(settings, cores) is (is_lone and not has_quota)
+    assert ("idle threads spin" in why) is may_spin(settings, cores)
+    assert ("no spinning" in why) is not may_spin(settings, cores)
+    assert words in why
 
 
 few = st.none() | st.integers(1, 8)
@@ -215,8 +225,9 @@ def test_what_is_not_set_never_exceeds_the_cores(
 
     assert decision.workers == (workers or decision.workers)
     assert decision.slots == (slots or decision.slots)
-    assert decision.threads == (threads or decision.threads) == threads_of(settings, cores)
-    total = decision.workers * decision.slots * decision.threads
+    inside = threads_of(settings, cores)
+    assert inside == (threads or inside)
+    total = decision.workers * decision.slots * inside
     asked = (workers or 1) * (slots or 1) * (threads or 1)
     assert total <= max(cores, asked)
     assert ("warning" in decision.why) == (total > cores)

@@ -69,7 +69,7 @@ def _run(serve: Callable[..., int], models: tuple[ModelSpec, ...], settings: Ser
     def say(info: Mapping[str, Any]) -> None:
         nonlocal is_ready
         is_ready = True
-        line = {key: value for key, value in info.items() if key != "examples"}
+        line = {key: value for key, value in info.items() if key not in ("examples", "failures")}
         click.echo(json.dumps(line))
         click.echo("\n".join(_words(info, models)), err=True)
 
@@ -78,15 +78,21 @@ def _run(serve: Callable[..., int], models: tuple[ModelSpec, ...], settings: Ser
 
 
 def _words(info: Mapping[str, Any], models: tuple[ModelSpec, ...]) -> list[str]:
-    """Address, models and a line to try; `examples` in the info has an item for each model."""
-    name = models[0].name
+    """Address, models and a line to try; `examples` in the info has an item for each model that is loaded."""
+    failures = info.get("failures", {})
+    served = [m.name for m in models if m.name not in failures]
+    name = served[0]
     example = json.dumps(info.get("examples", {}).get(name) or {"...": "..."})
     address = info.get("http") or ""
     unix = f"--unix-socket {info['unix']} " if info.get("unix") else ""
     path = f"{address or 'http://localhost'}/models/{name}/predict"
     body = example.replace("'", "'\\''")
     return [
-        f"ready: {address or info.get('unix')}  (models: {', '.join(m.name for m in models)})",
+        f"ready: {address or info.get('unix')}  (models: {', '.join(served)})",
+        *(
+            f"model {name!r} can't be loaded: {why.rstrip('.')}; it answers 503"
+            for name, why in failures.items()
+        ),
         f"try:   curl {unix}{path} -H 'content-type: application/json' -d '{body}'",
         *([f"page:  {address}/"] if address else []),
         "Ctrl-C ends it.",

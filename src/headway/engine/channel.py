@@ -8,7 +8,7 @@ Thin I/O over a stream socket, so that it works wherever Unix sockets do. What i
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct as Layout
 
 import msgspec
@@ -36,16 +36,10 @@ class Channel:
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> bool:
         """Say something; False if the other end is gone. Blocks no longer than the socket's time-out."""
-        body = _encoder.encode(message)
-        data = _PREFIX.pack(len(body), len(fds)) + body
         try:
-            at = 0
-            for i in range(0, len(fds), _MAX_FDS):
-                more = fds[i + _MAX_FDS :]
-                # Descriptors ride on bytes: all but the last lot on one byte each of the prefix.
-                piece = data[at : at + 1] if more else data[at:]
-                at += socket.send_fds(self.sock, [piece], list(fds[i : i + _MAX_FDS]))
-            self.sock.sendall(data[at:])
+            for data, riding in pieces(message, fds):
+                sent = socket.send_fds(self.sock, [data], riding) if riding else 0
+                self.sock.sendall(data[sent:])
         except OSError:
             return False
         return True
@@ -101,6 +95,18 @@ class Channel:
             self._fds = self._fds[fds:]
             self._pending = self._pending[end:]
         return messages
+
+
+def pieces(message: Message, fds: Sequence[int] = ()) -> Iterator[tuple[bytes, list[int]]]:
+    """A message as it is sent: bytes, and the descriptors that ride on the first of them."""
+    body = _encoder.encode(message)
+    data = _PREFIX.pack(len(body), len(fds)) + body
+    at = 0
+    # A lot of descriptors needs a byte to ride on: all but the last have one each of the prefix.
+    while len(fds) > _MAX_FDS:
+        yield data[at : at + 1], list(fds[:_MAX_FDS])
+        at, fds = at + 1, fds[_MAX_FDS:]
+    yield data[at:], list(fds)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

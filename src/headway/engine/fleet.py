@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from headway.engine.back_off import BackOff
+
 SILENT_S = 1.0
 """A worker that has not answered a ping for this long gets no more work."""
 JOIN_TIMEOUT_S = 30.0
 """A loaded worker must have answered a round trip of every gateway by then."""
-MAX_EARLY_DEATHS = 5
-BACK_OFF_S = 0.1
-MAX_BACK_OFF_S = 30.0
 
 
 class Phase(Enum):
@@ -71,17 +70,17 @@ class Fleet:
     hang_kill_s: float
     members: dict[int, Member] = field(default_factory=dict)
     generation: int = 0
-    early_deaths: int = 0
     restarts: int = 0
     failure: str = ""
     """Why nobody is started any more; "" while all is well."""
     _next_id: int = 0
     _newest: int = 0
-    _start_at: float = 0.0
+    _back_off: BackOff = field(default_factory=BackOff)
+    """Of deaths in a row before a worker was ready."""
 
     def start(self, now: float) -> Orders:
         """Start who is missing, unless the back-off forbids it yet."""
-        if self.failure or now < self._start_at:
+        if self.failure or now < self._back_off.start_at:
             return []
         missing = self.size - sum(1 for m in self._current() if m.phase is not Phase.LEAVING)
         return [self._start(now) for _ in range(missing)]
@@ -101,7 +100,7 @@ class Fleet:
             return []
         member.phase, member.heard_at = Phase.READY, now
         self.failure = ""
-        self.early_deaths = 0
+        self._back_off.lived()
         return self._retire_old()
 
     def heard(self, id: int, now: float) -> Orders:
@@ -126,16 +125,14 @@ class Fleet:
         if member is None or member.phase is Phase.LEAVING:
             return self.start(now)
         self.restarts += 1
-        is_early = member.phase in (Phase.STARTING, Phase.JOINING)
-        self.early_deaths = self.early_deaths + 1 if is_early else 0
-        if self.early_deaths >= MAX_EARLY_DEATHS:
-            self.failure = (
-                f"{self.early_deaths} workers in a row died before they were ready: {reason}"
-            )
+        if member.phase not in (Phase.STARTING, Phase.JOINING):
+            self._back_off.lived()
+            return self.start(now)
+        self._back_off.died(now)
+        if self._back_off.is_hopeless:
+            deaths = self._back_off.deaths
+            self.failure = f"{deaths} workers in a row died before they were ready: {reason}"
             return []
-        if self.early_deaths > 1:
-            back_off = BACK_OFF_S * 2 ** (self.early_deaths - 2)
-            self._start_at = now + min(back_off, MAX_BACK_OFF_S)
         return self.start(now)
 
     def refused(self, id: int, reason: str) -> Orders:
@@ -163,7 +160,8 @@ class Fleet:
             del self.members[id]
         self._newest += 1
         self.generation = self._newest
-        self.failure, self.early_deaths, self._start_at = "", 0, now
+        self.failure = ""
+        self._back_off.reset(now)
         return orders + self.start(now)
 
     def resize(self, size: int, now: float) -> Orders:

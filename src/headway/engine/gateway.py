@@ -251,17 +251,29 @@ class Gateway:
     def _ring(self) -> None:
         self._alarm = None
         for flight in self._deadlines.due(time.monotonic()):
-            act = flight.step(Event.EXPIRE)
-            if act is Act.REFUSE_LATE:
-                flight.pool.batcher.withdraw(flight)
-            elif act in (Act.STOP_LATE, Act.BREAK_OFF):
-                self._stop(flight)
-            if act is Act.BREAK_OFF:
-                self._end(flight, outcome_of(errors.DeadlineError()))
-                flight.exchange.abort(flight.serial)
-            elif act is not Act.DROP:
-                self._fail(flight, errors.DeadlineError(timeout_s=flight.timeout_s))
+            self._cut_short(flight, errors.DeadlineError(timeout_s=flight.timeout_s))
         self._set_alarm()
+
+    def _cut_short(self, flight: Flight, error: HeadwayError) -> None:
+        act = flight.step(Event.EXPIRE)
+        if act is Act.REFUSE_LATE:
+            flight.pool.batcher.withdraw(flight)
+        elif act in (Act.STOP_LATE, Act.BREAK_OFF):
+            self._stop(flight)
+        if act is Act.BREAK_OFF:
+            self._end(flight, outcome_of(error))
+            flight.exchange.abort(flight.serial)
+        elif act is not Act.DROP:
+            self._fail(flight, error)
+
+    def stop(self) -> int:
+        """Nothing is computed any more: tell whoever waits, and whoever still comes; returns how many waited."""
+        for pool in self.pools.values():
+            pool.trouble = "the server has stopped"
+        waiting = list(self._flights.values())
+        for flight in waiting:
+            self._cut_short(flight, errors.ServerStopped())
+        return len(waiting)
 
     # Workers come and go
 

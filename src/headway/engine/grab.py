@@ -8,6 +8,7 @@ can say whose answer is whose. No sockets here, and no threads but the predictor
 """
 
 import logging
+import threading
 import time
 from collections.abc import (
     AsyncIterator,
@@ -213,7 +214,13 @@ class Run:
     def _predict(self, arguments: dict[str, Any]) -> Any:
         try:
             return self._opened.predict(**arguments)
-        except SystemExit as e:  # a library's way to refuse its input is no reason to end a worker
+        except Exception:
+            raise
+        except (
+            BaseException
+        ) as e:  # a library's way to refuse its input is no reason to end a worker
+            if _is_interrupt(e):
+                raise
             raise ModelFailed from e
 
     def _item(self, ticket: Ticket, row: int) -> dict[str, Any]:
@@ -332,7 +339,9 @@ class Run:
                     self._begin(ticket)
                 self._ready.append(Said(ticket.id, CHUNK, piece))
                 self._flush()
-        except (Exception, SystemExit) as e:  # noqa: BLE001  (user code; told and logged in _break_off)
+        except BaseException as e:  # user code; told and logged in _break_off
+            if _is_interrupt(e):
+                raise
             self._break_off(ticket, e, is_begun=is_begun)
         else:
             if not is_begun:
@@ -396,7 +405,9 @@ def _close(items: Any, request_id: str) -> None:
     try:
         if hasattr(items, "close"):
             items.close()
-    except Exception:
+    except BaseException as e:
+        if _is_interrupt(e):
+            raise
         log.error("predict_failed", exc_info=True, extra={"request_ids": [request_id]})
 
 
@@ -424,11 +435,17 @@ def _is_whole(ticket: Ticket, rows: Sequence[int]) -> bool:
 
 
 def _raised(outcome: Any) -> Any:
-    if isinstance(outcome, SystemExit):
-        raise ModelFailed from outcome
-    if isinstance(outcome, BaseException):
+    if isinstance(outcome, Exception):
         raise outcome
+    if isinstance(outcome, BaseException):
+        raise ModelFailed from outcome
     return outcome
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Ctrl-C, which reaches the main thread alone: the word of who runs this, and not the predictor's."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and isinstance(error, KeyboardInterrupt)
 
 
 def _told(error: BaseException) -> HeadwayError:

@@ -104,6 +104,13 @@ class Party:
         """By worker, the gateways that have linked up with it."""
         self._parting: dict[int, set[int]] = {}
         """By leaving worker, the gateways that have not let it go yet."""
+        self._told = ""
+        """The failure that was last told."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Nobody serves this model, and nobody is started any more."""
+        return bool(self.fleet.failure) and not self.fleet.ready
 
     def obey(self, orders: Orders) -> None:
         """Carry out what the fleet has ordered."""
@@ -160,6 +167,7 @@ class Party:
         member = self.fleet.members.get(worker)
         is_new = member is not None and member.phase is Phase.JOINING
         if is_new and joined >= self._host.gateways.keys():
+            self._told = ""
             self._log_ready(self.loaded[worker])
             self.obey(self.fleet.joined(worker, time.monotonic()))
             self._host.changed()
@@ -184,7 +192,7 @@ class Party:
         for worker, member in self.fleet.members.items():
             if member.phase in _SERVING:
                 self._introduce(worker, gateway)
-        if self.fleet.failure and not self.fleet.ready:
+        if self.has_failed:
             trouble = Trouble(self.spec.name, self.fleet.failure)
             self._host.gateways[gateway].channel.send(trouble)
 
@@ -263,9 +271,12 @@ class Party:
 
     def _judge(self) -> None:
         """Say so if the model has failed for good."""
-        if self.fleet.failure and not self.fleet.ready:
-            self._tell_gateways(Trouble(self.spec.name, self.fleet.failure))
-            self._host.changed()
+        if not self.has_failed or self.fleet.failure == self._told:
+            return
+        self._told = self.fleet.failure
+        log.error("model_failed", extra={"model": self.spec.name, "reason": self._told})
+        self._tell_gateways(Trouble(self.spec.name, self._told))
+        self._host.changed()
 
     def _tell_gateways(self, message: Message) -> None:
         for gateway in self._host.gateways.values():

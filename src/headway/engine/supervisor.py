@@ -5,21 +5,19 @@ and carries out a drain or a reload. It imports no user code.
 """
 
 import asyncio
-import contextlib
+import functools
 import itertools
 import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from headway import config
 from headway.config import ModelSpec, ServerSettings
-from headway.engine.channel import Channel, pair
+from headway.engine.back_off import BackOff
+from headway.engine.child import Child, Program
 from headway.engine.messages import (
     Drain,
     Drained,
@@ -29,63 +27,25 @@ from headway.engine.messages import (
     Message,
     Overdue,
     Parted,
-    Ping,
-    Pong,
     Ready,
 )
 from headway.engine.party import Party, ended_by
 from headway.engine.watch import Watch
-from headway.errors import Exit
+from headway.errors import Exit, NotLoaded
 from headway.observe.metrics import Board
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 GATEWAY_HANG_S = 10.0
-GATEWAY_BACK_OFF_S = 0.5
-MAX_GATEWAY_DEATHS = 5
-"""Gateways that may die before the server was ever ready."""
+GATEWAY_BACK_OFF_S = 5.0
+"""Longest wait before a gateway is started again: nobody else takes its share of the clients."""
+GATEWAY_STEADY_S = 10.0
+"""A gateway that lived for so long was well: its end begins a new row of deaths."""
+LEAVE_S = 1.0
+"""The children have this long to end when all is over."""
 HANG_UP_S = 1.0
 """A child that has hung up must have ended by then."""
-
-
-class Child:
-    """A process of ours, and the channel to it."""
-
-    def __init__(self, process: subprocess.Popen[bytes], channel: Channel) -> None:
-        self.process = process
-        self.pid = process.pid
-        self.channel = channel
-        self.heard_at = time.monotonic()
-        self.pidfd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
-        self.is_gone = False
-        self._is_pinged = False
-
-    def kill(self) -> None:
-        """End it at once."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-
-    def ping(self) -> None:
-        """Ask for a sign of life; never twice before an answer, so that a silent child's channel can't fill up."""
-        if not self._is_pinged:
-            self._is_pinged = True
-            self.channel.send(Ping())
-
-    def heard(self, message: Message) -> None:
-        """Note a sign of life."""
-        self.heard_at = time.monotonic()
-        if isinstance(message, Pong):
-            self._is_pinged = False
-
-    def close(self) -> int:
-        """Let go of a process that has ended or must; returns its exit code."""
-        self.is_gone = True
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-        self.channel.close()
-        self.kill()
-        return self.process.wait()
 
 
 class Supervisor:
@@ -97,6 +57,8 @@ class Supervisor:
         gateway_module: the module that a gateway process runs.
         listeners: the sockets on which the gateways accept.
         on_ready: called once, when every required model can answer on every gateway.
+
+    It is made inside a running loop.
     """
 
     def __init__(
@@ -120,32 +82,51 @@ class Supervisor:
         self._on_ready = on_ready
         self._workers: dict[Child, tuple[Party, int]] = {}
         self._serials = itertools.count(1)
-        self._gateway_deaths = 0
+        self._back_offs = [BackOff(GATEWAY_BACK_OFF_S) for _ in range(settings.gateways)]
         self._drained: set[int] = set()
         self._started_s = time.time()
         self._watch = Watch([spec.root for spec in models]) if settings.reload else None
-        self._loop: asyncio.AbstractEventLoop
-        self._ended: asyncio.Future[int]
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = self._loop.create_future()
 
     # Start and end
 
+    def heed_signals(self) -> None:
+        """Stop and reload when told to by a signal; until then, whoever started us has his way with them."""
+        self._loop.add_signal_handler(signal.SIGTERM, self.stop)
+        self._loop.add_signal_handler(signal.SIGINT, functools.partial(self.stop, is_hasty=True))
+        self._loop.add_signal_handler(signal.SIGHUP, self.reload)
+
     async def run(self) -> int:
-        """Serve until told to stop; returns an `Exit`."""
-        self._loop = asyncio.get_running_loop()
-        self._ended = self._loop.create_future()
+        """Serve until told to stop; returns an `Exit`.
+
+        Raises:
+            NotLoaded: a required model, or the last one that was left, can't be loaded.
+        """
+        tasks: set[asyncio.Task[None]] = {asyncio.create_task(self._tick())}
+        if self._watch is not None:
+            tasks.add(asyncio.create_task(self._watch_files(self._watch)))
+        try:
+            if not self.is_draining:
+                self._start()
+            return await self._ended
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._end_children()
+            self._heed_no_signals()
+
+    def _heed_no_signals(self) -> None:
+        """All is decided: whoever is impatient now must not change the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+
+    def _start(self) -> None:
         for party in self.parties.values():
             party.obey(party.fleet.start(time.monotonic()))
         for index in range(self.settings.gateways):
             self._start_gateway(index)
-        self._loop.add_signal_handler(signal.SIGTERM, self.stop)
-        self._loop.add_signal_handler(signal.SIGINT, lambda: self.stop(is_hasty=True))
-        self._loop.add_signal_handler(signal.SIGHUP, self.reload)
-        ticking = asyncio.create_task(self._tick())
-        try:
-            return await self._ended
-        finally:
-            ticking.cancel()
-            self._end_children()
 
     def stop(self, *, is_hasty: bool = False) -> None:
         """Drain and end; told twice, end at once."""
@@ -169,6 +150,8 @@ class Supervisor:
 
     def reload(self) -> None:
         """Replace all workers by new ones with the files as they are now; the old ones serve until then."""
+        if self.is_draining:
+            return
         log.info("reloading")
         for party in self.parties.values():
             party.obey(party.fleet.replace(time.monotonic()))
@@ -182,6 +165,10 @@ class Supervisor:
             "gateways": [{"index": i, "pid": g.pid} for i, g in sorted(self.gateways.items())],
             "models": [party.status() for party in self.parties.values()],
         }
+
+    def failures(self) -> dict[str, str]:
+        """Why a model can't be served, by model."""
+        return {n: p.fleet.failure for n, p in self.parties.items() if p.has_failed}
 
     def examples(self) -> dict[str, Any]:
         """An item to try, by model."""
@@ -200,10 +187,10 @@ class Supervisor:
         children = [*self._workers, *self.gateways.values()]
         for child in children:
             child.channel.send(Leave())
-        end_at = time.monotonic() + 1.0
+        end_at = time.monotonic() + LEAVE_S
+        while time.monotonic() < end_at and not all(child.has_ended() for child in children):
+            time.sleep(0.005)
         for child in children:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.process.wait(max(0.0, end_at - time.monotonic()))
             self._loop.remove_reader(child.channel)
             if child.pidfd >= 0:
                 self._loop.remove_reader(child.pidfd)
@@ -214,18 +201,8 @@ class Supervisor:
     def _spawn(
         self, module: str, name: str, environment: dict[str, str], fds: Sequence[int]
     ) -> Child:
-        ours, theirs = pair()
-        ours.settimeout(1.0)
         logs = (self.settings.log_format, self.settings.log_level)
-        process = subprocess.Popen(  # noqa: S603  (our own module, run by our own interpreter)
-            [sys.executable, "-P", "-m", module, str(theirs.fileno()), *logs, name],
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno(),
-            pass_fds=[theirs.fileno(), *fds],
-            env=config.child_environment(environment),
-        )
-        theirs.close()
-        child = Child(process, Channel(ours))
+        child = Child(Program(module, name, logs, environment, fds), self._loop)
         self._loop.add_reader(child.channel, self._read, child)
         if child.pidfd >= 0:
             self._loop.add_reader(child.pidfd, self._child_ended, child)
@@ -292,15 +269,20 @@ class Supervisor:
     def changed(self) -> None:
         """A model has become ready, or has failed: see what that makes of the server.
 
-        Required models must be ready; another one must be, or have failed. With nothing to serve at all, it ends.
+        It is ready once all required models are, and at least one is. Before that, a required model that has failed
+        for good ends it, and so does the last one that was left.
         """
-        if self.is_ready:
+        if self.is_ready or self.is_draining or self._ended.done():
             return
         parties = list(self.parties.values())
-        if all(p.fleet.failure and not p.fleet.ready for p in parties):
-            self._end(Exit.MODEL)
-        elif all(
-            p.fleet.ready or (p.fleet.failure and not p.spec.settings.is_required) for p in parties
+        failed = [p for p in parties if p.has_failed]
+        fatal = [p for p in failed if p.spec.settings.is_required]
+        if fatal or len(failed) == len(parties):
+            lost = (fatal or failed)[0]
+            reason = lost.fleet.failure.rstrip(".")
+            self._ended.set_exception(NotLoaded(model=lost.spec.name, reason=reason))
+        elif all(p.fleet.ready or not p.spec.settings.is_required for p in parties) and any(
+            p.fleet.ready for p in parties
         ):
             self.is_ready = True
             for gateway in self.gateways.values():
@@ -313,7 +295,14 @@ class Supervisor:
         if self.is_draining:
             return
         fds = [listener.fileno() for listener in self._listeners]
-        child = self._spawn(self._gateway_module, f"gateway-{index}", {}, [*fds, self._board.fd])
+        try:
+            child = self._spawn(
+                self._gateway_module, f"gateway-{index}", {}, [*fds, self._board.fd]
+            )
+        except OSError as e:
+            log.error("gateway_not_started", extra={"gateway": index, "reason": str(e)})
+            self._start_gateway_again(index)
+            return
         self.gateways[index] = child
         child.channel.send(
             Listen(
@@ -343,12 +332,18 @@ class Supervisor:
             party.lose_gateway(index)
         log.error("gateway_ended", extra={"gateway": index, "reason": ended_by(code)})
         self._board.connections(self._board.supervisor).restarted()
-        self._gateway_deaths += 1
-        if not self.is_ready and self._gateway_deaths >= MAX_GATEWAY_DEATHS:
+        if time.monotonic() - child.started_at > GATEWAY_STEADY_S:
+            self._back_offs[index].lived()
+        self._start_gateway_again(index)
+
+    def _start_gateway_again(self, index: int) -> None:
+        now = time.monotonic()
+        back_off = self._back_offs[index]
+        back_off.died(now)
+        if back_off.is_hopeless and not self.is_ready:
             self._end(Exit.BUG)
-        self._loop.call_later(
-            0.0 if self.is_ready else GATEWAY_BACK_OFF_S, self._start_gateway, index
-        )
+        wait_s = max(0.0, back_off.start_at - now)
+        self._loop.call_later(wait_s, self._start_gateway, index)
 
     def _hear_gateway(self, child: Child, message: Message) -> None:
         index = self._index(child)
@@ -379,9 +374,8 @@ class Supervisor:
             await asyncio.sleep(TICK_S)
             try:
                 self._look_around(time.monotonic())
-            except (
-                Exception
-            ):  # the outermost loop: the operator reads it, and the next tick tries again
+            # The outermost loop: the operator reads it, and the next tick tries again.
+            except Exception:
                 log.exception("tick_failed")
 
     def _look_around(self, now: float) -> None:
@@ -397,5 +391,10 @@ class Supervisor:
             return
         for party in self.parties.values():
             party.obey(party.fleet.tick(now))
-        if self._watch is not None and self._watch.has_changed():
-            self.reload()
+
+    async def _watch_files(self, watch: Watch) -> None:
+        """Reload when a file has changed. Looking is left to a thread: a slow disk must not hold up the loop."""
+        while not self.is_draining:
+            await asyncio.sleep(TICK_S)
+            if await asyncio.to_thread(watch.has_changed):
+                self.reload()

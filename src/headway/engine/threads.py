@@ -45,8 +45,6 @@ class Decision:
 
     workers: int
     slots: int
-    threads: int
-    may_spin: bool
     why: str
 
 
@@ -87,8 +85,19 @@ def may_spin(settings: ModelSettings, cores: Cores) -> bool:
     Only those of one lone call at a time, where no quota counts what is burnt and a core is left
     for the gateway.
     """
-    is_alone = settings.workers == settings.slots == 1 and not cores.has_quota
-    return is_alone and 1 < threads_of(settings, cores.count) < cores.count
+    return not _why_asleep(settings, cores)
+
+
+def _why_asleep(settings: ModelSettings, cores: Cores) -> str:
+    """Why idle threads must sleep; "" if they may spin."""
+    threads = threads_of(settings, cores.count)
+    if threads == 1:
+        return "a call has one thread"
+    if not settings.workers == settings.slots == 1:
+        return "several calls may run at a time"
+    if cores.has_quota:
+        return "the quota would count it"
+    return "" if threads < cores.count else "no core would be left for the gateway"
 
 
 def decide(
@@ -117,8 +126,10 @@ def decide(
     slots = settings.slots or _auto_slots(room // workers, has_more_slots, is_async, item_s)
     # The slots of an async predictor share one loop, so they use one core at most.
     busy = workers * threads * (1 if is_async else slots)
-    why = _why(workers, slots, threads, cores) + (_TOO_MUCH if busy > cores.count else "")
-    return Decision(workers, slots, threads, may_spin(settings, cores), why)
+    counts = ((workers, "worker"), (slots, "slot"), (threads, "thread"))
+    spread = f"{' x '.join(_count(n, noun) for n, noun in counts)} on {cores.why}"
+    too_much = _TOO_MUCH if busy > cores.count else ""
+    return Decision(workers, slots, f"{spread}{too_much}; {_why(settings, cores)}")
 
 
 def _auto_workers(
@@ -137,9 +148,19 @@ def _auto_slots(room: int, has_more: bool, is_async: bool, item_s: float | None)
     return max(1, room) if has_more and not is_short else 1
 
 
-def _why(workers: int, slots: int, threads: int, cores: Cores) -> str:
-    counts = ((workers, "worker"), (slots, "slot"), (threads, "thread"))
-    return f"{' x '.join(_count(n, noun) for n, noun in counts)} on {cores.why}"
+def _why(settings: ModelSettings, cores: Cores) -> str:
+    """What was decided of threads before anything was loaded, and why."""
+    threads = threads_of(settings, cores.count)
+    if settings.threads:
+        reason = "as set"
+    elif settings.workers and settings.slots:
+        reason = f"the cores shared out among {_count(settings.workers * settings.slots, 'call')}"
+    else:
+        reason = "a core each"
+    asleep = _why_asleep(settings, cores)
+    spare = "one call at a time, and a core to spare"
+    idle = f"no spinning ({asleep})" if asleep else f"idle threads spin ({spare})"
+    return f"{_count(threads, 'thread')} a call ({reason}), {idle}"
 
 
 def environment(threads: int) -> dict[str, str]:

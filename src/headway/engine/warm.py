@@ -40,7 +40,7 @@ def warm(opened: Opened, coroutines: "Coroutines | None") -> Warmth:
             if rows == 1 and _ask(opened, coroutines, 1) is None:
                 return warmth
             cost = min(_ask(opened, coroutines, rows) or 0.0 for _ in range(1 if rows > 8 else 3))
-        except Exception:  # the author's code; he reads it in the log, and the model serves on
+        except BaseException:  # the author's code; he reads it in the log, and the model serves on
             log.warning("warm_up_failed", exc_info=True, extra={"rows": rows})
             return warmth
         warmth.costs[rows] = cost

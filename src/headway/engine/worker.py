@@ -231,14 +231,14 @@ class Control:
 
 
 def main(argv: list[str]) -> int:
-    """Be a worker; `argv` holds the descriptor of the control socket and how to log."""
+    """Be a worker; `argv` holds the descriptors of the control socket and the lifeline, and how to log."""
     gc.set_threshold(GC_THRESHOLD, 50, 50)
     # The supervisor decides when a worker ends; a Ctrl-C at the terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(argv[0])))
-    end_with_parent(channel.fileno())
-    logs.set_up(cast("logs.Format", argv[1]), argv[2], process=argv[3])
+    end_with_parent(int(argv[1]))
+    logs.set_up(cast("logs.Format", argv[2]), argv[3], process=argv[4])
     logs.redirect_stdout()
     messages: list[tuple[Message, list[int]]] | None = []
     while messages == []:

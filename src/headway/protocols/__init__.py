@@ -228,6 +228,7 @@ _TOLD = (
     errors.BadOutput,
     errors.ModelCrashed,
     errors.WorkerLost,
+    errors.ServerStopped,
 )
 """Errors whose messages are our words; others may hold a path or the text of an exception."""
 

@@ -41,6 +41,7 @@ class Admin:
         self._given = settings.admin
         self._path = settings.admin or str(_default_path(addresses))
         self._listener = Listener(self, settings, asyncio.get_running_loop())
+        self._place: sockets.UnixListener | None = None
 
     async def listen(self) -> str:
         """Open the socket, 0600; returns its path. One that a killed server left behind is replaced.
@@ -53,13 +54,15 @@ class Admin:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         else:
             sockets.make_private(folder)
-        await self._listener.listen(sockets.open_unix(self._path, _BACKLOG, is_private=True))
+        self._place = sockets.UnixListener(self._path, _BACKLOG, is_private=True)
+        await self._listener.listen(self._place.socket)
         return self._path
 
     def close(self) -> None:
         """Close the socket and remove it."""
         self._listener.close()
-        sockets.remove(self._path)
+        if self._place is not None:
+            self._place.remove()
 
     def ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
         """Answer the operator."""

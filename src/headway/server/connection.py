@@ -190,6 +190,11 @@ class Connection(asyncio.Protocol):
         if not self._is_asked and not self._is_ending and self._reader.is_empty:
             self._end(is_lingering=False)
 
+    def give_up(self) -> None:
+        """Refuse a request of which not all has come."""
+        if not self._is_asked and not self._reader.is_empty:
+            self._refuse(FramingError(503, "the server has stopped"))
+
     def cut(self) -> None:
         """Close the connection at once, whatever is under way."""
         self._leave()
@@ -379,6 +384,11 @@ class Listener:
             self._servers.pop().close()
         for connection in tuple(self._connections):
             connection.close_idle()
+
+    def give_up(self) -> None:
+        """Wait no longer for requests of which not all has come."""
+        for connection in tuple(self._connections):
+            connection.give_up()
 
     def close(self) -> None:
         """End everything now."""

@@ -35,6 +35,7 @@ from headway.engine.messages import (
     Suspend,
     Trouble,
 )
+from headway.engine.orphan import end_with_parent
 from headway.observe import log as logs
 from headway.observe.metrics import Board
 from headway.server import tasks, tls
@@ -44,6 +45,8 @@ from headway.server.connection import Listener
 log = logging.getLogger(__name__)
 
 _DRAIN_LOOK_S = 0.02
+_FAREWELL_S = 0.5
+"""Those who are told that the server has stopped have this long to take it; less than a supervisor waits."""
 _GC_THRESHOLD = 20_000
 """Objects between two looks of the garbage collector; requests make and drop thousands without a cycle."""
 
@@ -118,7 +121,7 @@ class Process:
         elif isinstance(message, Drain):
             tasks.start(self._drain(message), self._tasks)
         elif isinstance(message, Leave):
-            self._stop()
+            tasks.start(self._leave(), self._tasks)
 
     def _get_ready(self) -> None:
         self._state.was_ready = True
@@ -135,6 +138,19 @@ class Process:
         while self._listener.connections and time.monotonic() < end_at:
             await asyncio.sleep(_DRAIN_LOOK_S)
         self._channel.send(Drained(self._gateway.in_flight))
+
+    async def _leave(self) -> None:
+        """Say to all who still wait that they do so in vain, and end when they have heard it."""
+        self._state.is_draining = True
+        self._listener.stop_listening()
+        cut = self._gateway.stop()
+        if cut:
+            log.error("requests_cut", extra={"requests": cut})
+        self._listener.give_up()
+        end_at = time.monotonic() + _FAREWELL_S
+        while self._listener.connections and time.monotonic() < end_at:
+            await asyncio.sleep(_DRAIN_LOOK_S)
+        self._stop()
 
     def _stop(self) -> None:
         if not self._stopped.done():
@@ -155,12 +171,13 @@ async def _serve(channel: Channel, messages: list[tuple[Message, list[int]]]) ->
 
 
 def main(argv: list[str]) -> int:
-    """Be a gateway; `argv` holds the descriptor of the control socket and how to log."""
+    """Be a gateway; `argv` holds the descriptors of the control socket and the lifeline, and how to log."""
     # The supervisor decides when a gateway ends; a Ctrl-C at the terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(argv[0])))
-    logs.set_up(cast("logs.Format", argv[1]), argv[2], process=argv[3])
+    end_with_parent(int(argv[1]))
+    logs.set_up(cast("logs.Format", argv[2]), argv[3], process=argv[4])
     logs.redirect_stdout()
     messages: list[tuple[Message, list[int]]] | None = []
     while messages == []:

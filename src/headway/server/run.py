@@ -29,7 +29,8 @@ def serve(
     Args:
         models: what to serve.
         settings: how.
-        on_ready: told once what is listened on: `http` or `unix`, `admin`, `pid`, and an example by model.
+        on_ready: told once what is listened on: `http` or `unix`, `admin`, `pid`; with an item to try by model in
+            `examples`, and why a model that is not required can't be served in `failures`.
 
     Returns:
         An exit code (`headway.errors.Exit`).
@@ -37,19 +38,21 @@ def serve(
     Raises:
         OSError: the address, or the admin API's, can't be listened on.
         ConfigError: the certificate or the keys can't be used.
+        NotLoaded: a required model can't be loaded, or none of them can.
     """
     logs.set_up(settings.log_format, settings.log_level, process="supervisor")
     # Refuse what is bad before anything is started.
     tls.server_context(settings)
     if settings.key_file:
         Keys.read(settings.key_file)
-    listener = _listener(settings)
+    place = sockets.UnixListener(settings.unix, _BACKLOG) if settings.unix else None
+    listener = place.socket if place else _tcp_listener(settings)
     try:
         return asyncio.run(_run(models, settings, listener, on_ready))
     finally:
         listener.close()
-        if settings.unix:
-            sockets.remove(settings.unix)
+        if place is not None:
+            place.remove()
 
 
 async def _run(
@@ -61,7 +64,8 @@ async def _run(
     addresses: dict[str, Any] = _addresses(listener, settings)
 
     def say() -> None:
-        on_ready({**addresses, "pid": os.getpid(), "examples": supervisor.examples()})
+        facts = {"examples": supervisor.examples(), "failures": supervisor.failures()}
+        on_ready({**addresses, "pid": os.getpid(), **facts})
 
     supervisor = Supervisor(
         models,
@@ -70,18 +74,17 @@ async def _run(
         listeners=[listener],
         on_ready=say,
     )
+    supervisor.heed_signals()
     admin = Admin(supervisor, settings, addresses)
-    addresses["admin"] = await admin.listen()
     try:
+        addresses["admin"] = await admin.listen()
         return await supervisor.run()
     finally:
         admin.close()
 
 
-def _listener(settings: ServerSettings) -> socket.socket:
+def _tcp_listener(settings: ServerSettings) -> socket.socket:
     """The one listening socket, which all gateways inherit."""
-    if settings.unix:
-        return sockets.open_unix(settings.unix, _BACKLOG)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -1,13 +1,17 @@
 """Unix sockets that are listened on: opened where nothing is in the way, removed at the end.
 
-Only the socket of a server that is dead is replaced: no file, and no socket that somebody answers on.
+Only the socket of a server that is dead is replaced: no file, and no socket that somebody answers on. Only our own is
+removed, for a successor may have taken the place once we listen no more. Servers that look at one place at the same
+time take turns, by a lock on its folder: it needs no file, and ends with who holds it.
 """
 
 import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 _MAX_PATH_BYTES = 107
@@ -15,8 +19,8 @@ _MAX_PATH_BYTES = 107
 _PROBE_S = 1.0
 
 
-def open_unix(path: str, backlog: int, *, is_private: bool = False) -> socket.socket:
-    """Listen on a Unix socket; one that a killed server left behind is replaced.
+class UnixListener:
+    """A Unix socket that is listened on; one that a killed server left behind is replaced.
 
     Args:
         path: where.
@@ -26,28 +30,32 @@ def open_unix(path: str, backlog: int, *, is_private: bool = False) -> socket.so
     Raises:
         OSError: the path is too long, is taken, or can't be used; its `filename` is the path.
     """
-    if len(os.fsencode(path)) > _MAX_PATH_BYTES:
-        problem = f"a Unix socket's path must be at most {_MAX_PATH_BYTES} bytes long"
-        raise OSError(errno.ENAMETOOLONG, problem, path)
-    _clear(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177) if is_private else None
-    try:
-        listener.bind(path)
-        listener.listen(backlog)
-    except OSError as e:
-        listener.close()
-        raise OSError(e.errno, e.strerror, path) from e
-    finally:
-        if before is not None:
-            os.umask(before)
-    return listener
 
+    def __init__(self, path: str, backlog: int, *, is_private: bool = False) -> None:
+        if len(os.fsencode(path)) > _MAX_PATH_BYTES:
+            problem = f"a Unix socket's path must be at most {_MAX_PATH_BYTES} bytes long"
+            raise OSError(errno.ENAMETOOLONG, problem, path)
+        self._path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177) if is_private else None
+        try:
+            with _alone(path):
+                _clear(path)
+                self.socket.bind(path)
+                self.socket.listen(backlog)
+                self._identity = _identity(path)
+        except OSError as e:
+            self.socket.close()
+            raise OSError(e.errno, e.strerror, path) from e
+        finally:
+            if before is not None:
+                os.umask(before)
 
-def remove(path: str) -> None:
-    """Remove a socket of ours; somebody else may have done so."""
-    with contextlib.suppress(OSError):
-        os.unlink(path)
+    def remove(self) -> None:
+        """Remove the socket's file, unless it is somebody else's by now, or gone."""
+        with contextlib.suppress(OSError), _alone(self._path):
+            if _identity(self._path) == self._identity:
+                os.unlink(self._path)
 
 
 def make_private(folder: Path) -> None:
@@ -84,3 +92,20 @@ def _clear(path: str) -> None:
         except OSError as e:
             raise OSError(e.errno, e.strerror, path) from e
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Keep others from looking at a place while it changes."""
+    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _identity(path: str) -> tuple[int, int, int]:
+    """What tells a file from another one in its place; numbers alone are given again."""
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino, found.st_mtime_ns

@@ -152,7 +152,13 @@ def test_every_error_is_written_in_the_dialect(codec: ModuleType, kind: type[Hea
 def test_an_error_that_is_not_the_callers_tells_no_path_and_no_trace(
     codec: ModuleType, kind: type[HeadwayError]
 ) -> None:
-    ours = (errors.DeadlineError, errors.BadOutput, errors.ModelCrashed, errors.WorkerLost)
+    ours = (
+        errors.DeadlineError,
+        errors.BadOutput,
+        errors.ModelCrashed,
+        errors.WorkerLost,
+        errors.ServerStopped,
+    )
     error: HeadwayError
     if issubclass(kind, ours):
         error = kind()

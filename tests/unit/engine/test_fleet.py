@@ -5,7 +5,8 @@ import itertools
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from headway.engine.fleet import MAX_EARLY_DEATHS, SILENT_S, Fleet, Order, Orders, Phase
+from headway.engine.back_off import MAX_DEATHS
+from headway.engine.fleet import SILENT_S, Fleet, Order, Orders, Phase
 
 
 class World(RuleBasedStateMachine):
@@ -158,7 +159,7 @@ def test_a_crash_loop_backs_off_and_ends() -> None:
         if orders:
             worker = orders[0][1]
 
-    assert len(starts) == MAX_EARLY_DEATHS
+    assert len(starts) == MAX_DEATHS
     assert "SIGSEGV" in fleet.failure
     waits = [b - a for a, b in itertools.pairwise(starts)]
     assert waits[0] == 0

@@ -5,9 +5,10 @@ import math
 import threading
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -606,35 +607,77 @@ def test_an_item_of_a_stream_that_is_not_of_its_type_ends_it_as_a_bad_output() -
     assert msgspec.json.decode(heard.said[2].body)["code"] == "bad_output"
 
 
+class Odd(BaseException):
+    """What no `except Exception` sees."""
+
+
+ENDS: Final[Mapping[str, BaseException]] = {
+    "exit": SystemExit(3),
+    "odd": Odd(),
+    "interrupt": KeyboardInterrupt(),
+}
+
+
+def end(text: str) -> str:
+    """Leave the process, or try to."""
+    if text in ENDS:
+        raise ENDS[text]
+    return text
+
+
 class Leaving(hw.Predictor):
     """Ends its process, or would."""
 
     async def predict(self, text: str) -> str:
-        if text == BAD:
-            raise SystemExit(3)
-        return text
+        return end(text)
 
 
 class LeavingAtOnce(hw.Predictor):
     """The same, without a loop."""
 
     def predict(self, text: hw.Batch[str]) -> hw.Batch[str]:
-        if BAD in text:
-            raise SystemExit(3)
-        return text
+        return [end(t) for t in text]
 
 
-def test_an_exit_in_a_batch_fails_the_row_that_asked_for_it_alone() -> None:
-    tickets = [make(i, {"text": BAD if i == 2 else f"t{i}"}) for i in range(4)]
-    heard = perform(open_predictor(LeavingAtOnce), tickets)
+class LeavingLater(hw.Predictor):
+    """The same, in the middle of a stream."""
+
+    def predict(self, text: str) -> Iterator[str]:
+        yield "first"
+        yield end(text)
+
+
+def in_a_slot(work: Callable[[], Heard]) -> Heard:
+    """Run as a worker does: never in the main thread, which alone is interrupted."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+@pytest.mark.parametrize("bad", ENDS)
+def test_an_exit_in_a_batch_fails_the_row_that_asked_for_it_alone(bad: str) -> None:
+    tickets = [make(i, {"text": bad if i == 2 else f"t{i}"}) for i in range(4)]
+    heard = in_a_slot(lambda: perform(open_predictor(LeavingAtOnce), tickets))
     assert [heard.value(i) for i in (0, 1, 3)] == ["t0", "t1", "t3"]
     assert heard.code(2) == "model_failed"
 
 
+@pytest.mark.parametrize("bad", ENDS)
 def test_an_exit_in_a_coroutine_fails_its_item_and_leaves_the_loop_running(
-    coroutines: Coroutines,
+    coroutines: Coroutines, bad: str
 ) -> None:
     opened = open_predictor(Leaving)
-    heard = perform(opened, [make(1, {"text": BAD})], coroutines=coroutines)
+    heard = perform(opened, [make(1, {"text": bad})], coroutines=coroutines)
     assert heard.code(1) == "model_failed"
     assert perform(opened, [make(1, {"text": "a"})], coroutines=coroutines).value(1) == "a"
+
+
+@pytest.mark.parametrize("bad", ENDS)
+def test_an_exit_in_a_stream_ends_the_stream_with_an_error(bad: str) -> None:
+    heard = in_a_slot(lambda: perform(open_predictor(LeavingLater), [make(1, {"text": bad})]))
+    last = [said for said in heard.said if said.part == CHUNK][-1]
+    assert msgspec.json.decode(last.body)["code"] == "model_failed"
+
+
+def test_ctrl_c_in_the_main_thread_is_not_the_models_failure() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        perform(open_predictor(LeavingAtOnce), [make(1, {"text": "interrupt"})])

@@ -1,0 +1,94 @@
+"""How a server starts: told to stop before it could, killed gateways, and the code of a start that fails."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from serving import START_S, Server, serving, starting, wait_until, write_subjects
+
+from headway.errors import Exit
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_subjects(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_before_anything_has_begun_ends_with_130(folder: Path, number: int) -> None:
+    """It waits for what its key file holds, long before it has children or a loop."""
+    keys = folder / "keys.txt"
+    os.mkfifo(keys)
+    with starting(folder, "subjects.py:Gate", "--port", "0", "--key-file", str(keys)) as server:
+        wait_until(lambda: is_read(keys), "the key file is opened", START_S)
+        assert server.stop(number) == Exit.INTERRUPTED
+        assert "Traceback" not in server.log
+
+
+def is_read(fifo: Path) -> bool:
+    """Whether somebody reads it; what is held open ends with the test's process."""
+    try:
+        os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.15, 0.3, 0.45, 0.6, 0.9])
+def test_a_stop_at_any_moment_of_the_start_leaves_nothing_behind(
+    folder: Path, delay_s: float
+) -> None:
+    with starting(folder, "subjects.py:Gate", "--port", "0") as server:
+        wait_until(lambda: heeds_signals(server), "it heeds signals", START_S)
+        at = time.monotonic() + delay_s
+        wait_until(lambda: time.monotonic() > at, "some time is over")
+        assert server.stop() in (Exit.OK, Exit.INTERRUPTED), server.log
+        assert "Traceback" not in server.log
+        assert not server.path("admin.sock").exists()
+
+
+def heeds_signals(server: Server) -> bool:
+    """Whether the process catches SIGTERM, which is 15."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) & 1 << 14)
+
+
+def kill_gateway(server: Server, *, but: int = 0) -> int:
+    """Kill the only gateway, once it is another one than the last that was killed."""
+
+    def is_another() -> bool:
+        return any(pid != but for pid in server.gateways())
+
+    wait_until(is_another, "there is a gateway")
+    (pid,) = server.gateways()
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def test_gateways_that_die_before_the_server_was_ready_end_it_with_1(folder: Path) -> None:
+    folder.joinpath("slow.py").write_text(
+        "from subjects import wait_for\nwait_for('never')\ndef f(x: int) -> int: ...\n"
+    )
+    with starting(folder, "slow.py", "--port", "0") as server:
+        wait_until(server.path("admin.sock").exists, "it has started", START_S)
+        server.info["admin"] = str(server.path("admin.sock"))
+        pid = 0
+        for _ in range(5):
+            pid = kill_gateway(server, but=pid)
+        assert server.wait() == Exit.BUG
+        assert len(server.records("gateway_ended")) == 5
+
+
+def test_a_gateway_that_dies_again_and_again_is_started_later_each_time(folder: Path) -> None:
+    with serving(folder, "subjects.py:Gate", "--workers", "1") as server:
+        pid, killed_at = 0, 0.0
+        for _ in range(5):
+            pid = kill_gateway(server, but=pid)
+            killed_at = time.monotonic()
+        wait_until(lambda: any(p != pid for p in server.gateways()), "the last one is replaced")
+        assert time.monotonic() - killed_at >= 0.7, "0.1 s doubled three times, and a margin"
+        wait_until(lambda: server.ask("subjects", {"text": "a"}).json == "A", "it serves again")
