@@ -121,6 +121,8 @@ class Wire(Protocol):
     """The design's one wire table for one model, as codecs see it (`headway.model.wire`)."""
 
     description: Description
+    max_rows: int
+    """Most rows of one request: held by the wire; a codec asks to refuse one before it is read."""
 
     def read_json(self, body: bytes | memoryview) -> Call:
         """One JSON object is one item, an array is many. Raises BadInput with the row's index."""
