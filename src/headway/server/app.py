@@ -344,8 +344,10 @@ def _timeout_s(head: Head) -> float | None:
     wanted = head.headers.get("headway-timeout")
     if wanted is None:
         return None
-    if not _SECONDS.fullmatch(wanted):
+    if not _SECONDS.fullmatch(wanted) or not float(wanted):
         raise errors.BadInput(
-            where="header headway-timeout", expected="seconds, as 2.5", found=repr(wanted[:40])
+            where="header headway-timeout",
+            expected="seconds above 0, as 2.5",
+            found=repr(wanted[:40]),
         )
     return float(wanted)
