@@ -17,6 +17,7 @@ from headway.errors import BadInput, BadOutput, SignatureError
 from headway.model.call import Block, Shape
 from headway.model.field import Field
 from headway.model.kind import field_of_type
+from headway.model.wording import told
 
 REF_TEMPLATE = "#/$defs/{name}"
 _FORMATS = {"bool": "?", "int64": "q", "float64": "d"}
@@ -100,7 +101,8 @@ class ValueField:
         try:
             return msgspec.json.decode(text, type=self.json_type)
         except (msgspec.DecodeError, ValueError, RecursionError) as e:
-            raise BadInput(f"an element that must hold JSON: {told(e)}") from None
+            raw = text.encode() if isinstance(text, str) else text
+            raise BadInput(f"an element that must hold JSON: {told(e, raw)}") from None
 
     def check(self, values: Sequence[Any]) -> list[Any]:
         """Check what a predictor answered, one value a row. Raises BadOutput."""
@@ -326,17 +328,6 @@ def convert_input(values: Any, column_type: Any) -> list[Any]:
 def wrong_answer(error: Exception) -> BadOutput:
     """The error for an answer that msgspec can't take for the promised type."""
     return BadOutput(f"the model's answer is not what its signature promises: {told(error)}")
-
-
-def told(error: Exception) -> str:
-    """An error of msgspec's in our words: `$.text: expected str, got int`."""
-    if isinstance(error, RecursionError):
-        return "the JSON is nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return "the JSON is not valid UTF-8"
-    said, _, place = str(error).partition(" - at `")
-    said = (said[:1].lower() + said[1:]).replace("`", "")
-    return f"{place.rstrip('`')}: {said}" if place else said
 
 
 def _required(hint: Any) -> Any:

@@ -15,7 +15,8 @@ from headway.model import item
 from headway.model.call import Block, Call, Description, Result, TensorSpec
 from headway.model.field import Field
 from headway.model.signature import Parameter, Signature
-from headway.model.values import ValueField, plain, told
+from headway.model.values import ValueField, plain
+from headway.model.wording import told
 
 BULK_BYTES = 16 * 2**10
 """From this size on, a body of nothing but numbers is read into buffers."""
@@ -90,7 +91,7 @@ class Wire:
         try:
             read = self._decode(body)
         except _UNREADABLE as e:
-            raise BadInput(told(e)) from None
+            raise BadInput(told(e, body)) from None
         if type(read) is list:
             self._check_rows(len(read))
             return Call(len(read), {n: list(map(get, read)) for n, get in self._getters})

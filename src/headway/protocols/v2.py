@@ -24,6 +24,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from headway.errors import BadInput, BadOutput, HeadwayError, QueueFull
 from headway.model.call import Block, Call, Description, Result, Shape, TensorSpec
+from headway.model.wording import told
 from headway.protocols import (
     JSON,
     Ask,
@@ -153,7 +154,7 @@ def decode(ask: Ask, wire: Wire) -> Call:
     try:
         request = _requests.decode(head)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
-        raise BadInput(f"inference request: {e}") from e
+        raise BadInput(f"inference request: {told(e, head)}") from e
     if len(ask.body) > wire.max_rows:  # a smaller one can't hold as many
         _check_texts(request.inputs, wire.max_rows)
     tail = None if length is None else memoryview(ask.body)[size:]
