@@ -5,7 +5,10 @@ Small bodies are read by msgspec, large arrays of numbers by simdjson, V2's data
 
 import itertools
 import json
-from collections.abc import Callable
+import math
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from headway.errors import BadInput
-from headway.model.call import Call
+from headway.model.call import Call, Result
 from headway.model.marks import Batch, Tensor
 from headway.model.signature import read_signature
 from headway.model.wire import BULK_BYTES, Wire
@@ -124,6 +127,81 @@ def test_of_data_given_twice_the_last_wins_in_v2_whoever_reads_it(length: int) -
     assert ARRAYS.gather([(call, None)])["x"].tolist() == [last]
     body = v2_text(b'"' + b"b" * length + b'"', before=b'"data":["a"],')
     assert v2.decode(ask(body), TEXTS).columns["text"] == ["b" * length]
+
+
+ODD = (math.nan, math.inf, -math.inf)
+
+
+@dataclass
+class Report:
+    value: float
+    ratio: float
+
+
+def one(a: int) -> float:
+    return 0.0
+
+
+def report(a: int) -> Report:
+    return Report(0, 0)
+
+
+def named(a: int) -> dict[str, float]:
+    return {}
+
+
+def some(a: int) -> list[float]:
+    return []
+
+
+def row(a: int) -> Annotated[NDArray[np.float64], Tensor("float64", 1)]:
+    return np.zeros(1)
+
+
+def counting(a: int) -> Iterator[float]:
+    yield 0.0
+
+
+ANSWERS: list[tuple[Any, Callable[[float], Any], str]] = [
+    (one, lambda odd: odd, "null"),
+    (report, lambda odd: Report(odd, 1.0), '{"value":null,"ratio":1.0}'),
+    (named, lambda odd: {"a": odd, "b": 1.0}, '{"a":null,"b":1.0}'),
+    (some, lambda odd: [odd, 1.0], "[null,1.0]"),
+    (row, lambda odd: np.array([odd]), "[null]"),
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize(("function", "make", "told"), ANSWERS)
+def test_a_number_that_json_lacks_is_null_in_every_dialect(
+    function: Any, make: Callable[[float], Any], told: str, odd: float
+) -> None:
+    wire = Wire(read_signature(function))
+    result = Result([wire.check_item(make(odd))])
+    call = Call(1, {}, is_single=True)
+    assert native.encode(ask(b""), call, result, wire).body.decode() == told
+    outputs = json.loads(v2.encode(ask(b""), call, result, wire).body)["outputs"]
+    data = outputs[0]["data"]
+    is_json = outputs[0].get("parameters") == {"content_type": "json"}
+    assert data == ([told] if is_json else [None])
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_number_that_json_lacks_is_null_in_a_stream_of_every_dialect(odd: float) -> None:
+    wire = Wire(read_signature(counting))
+    call = Call(1, {}, memo=v2._JSON_ONLY)
+    assert native.chunk(ask(b""), call, odd, wire) == b"null\n"
+    assert b'"data":[null]' in v2.chunk(ask(b""), call, odd, wire)
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("function", [one, row])
+def test_a_number_that_json_lacks_is_exact_in_binary(function: Any, odd: float) -> None:
+    wire = Wire(read_signature(function))
+    value = np.array([odd]) if function is row else odd
+    call = Call(1, {}, memo=v2._Memo(is_binary=True))
+    reply = v2.encode(ask(b""), call, Result([wire.check_item(value)]), wire)
+    assert reply.body.endswith(struct.pack("<d", odd))
 
 
 def test_large_data_that_is_given_again_is_refused_by_v2() -> None:
