@@ -133,6 +133,17 @@ def test_a_wrong_headway_yaml_is_told_with_its_line(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["", "null\n", "# max_batch: 4\n"])
+def test_an_empty_headway_yaml_is_told_by_its_name(folder: Path, text: str) -> None:
+    folder.joinpath("headway.yaml").write_text(text)
+    done = headway("serve", cwd=folder)
+    assert done.returncode == Exit.USAGE
+    assert done.stderr == (
+        "error: headway.yaml: is empty; expected `key: value` lines, "
+        "such as `predictor: file.py:Name`, or no file.\n"
+    )
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = headway("--debug", "serve", "nope.py", cwd=tmp_path)
     assert done.returncode == Exit.USAGE
