@@ -37,7 +37,7 @@ from headway.errors import (
 from headway.model.call import Call, Result
 from headway.model.marks import Context, Reject
 from headway.model.opening import Opened
-from headway.protocols import Reply
+from headway.protocols import Reply, ending, rendered
 
 log = logging.getLogger(__name__)
 
@@ -288,20 +288,21 @@ class Run:
         assert ticket.call is not None
         try:
             reply = ticket.codec.encode(ticket.ask, ticket.call, result, self._wire)
+            said = Said(ticket.id, WHOLE, reply.body, None, reply)
         except HeadwayError as e:
             self._fail(ticket, e)
         except Exception as e:  # noqa: BLE001  (a codec's or an encoder's bug; logged in _fail)
             self._fail(ticket, _internal(e))
         else:
             ticket.is_done = True
-            self._ready.append(Said(ticket.id, WHOLE, reply.body, None, reply))
+            self._ready.append(said)
         self._timing.encode_s += time.perf_counter() - started
 
     def _fail(self, ticket: Ticket, error: HeadwayError) -> None:
         ticket.is_done = True
         if isinstance(error, InternalError):
             log.error("internal", exc_info=error, extra={"request_id": ticket.ask.request_id})
-        reply = ticket.codec.render(ticket.ask, error)
+        reply = rendered(ticket.codec, ticket.ask, error)
         self._ready.append(Said(ticket.id, WHOLE, reply.body, error, reply))
 
     # Streams
@@ -330,15 +331,15 @@ class Run:
                 item = self._wire.check_item(value)
                 piece = ticket.codec.chunk(ticket.ask, ticket.call, item, self._wire)
                 if not is_begun:
-                    is_begun = True
                     self._begin(ticket)
+                    is_begun = True
                 self._ready.append(Said(ticket.id, CHUNK, piece))
                 self._flush()
+            if not is_begun:
+                self._begin(ticket)
         except (Exception, SystemExit) as e:  # noqa: BLE001  (user code; told and logged in _break_off)
             self._break_off(ticket, e, is_begun=is_begun)
         else:
-            if not is_begun:
-                self._begin(ticket)
             ticket.is_done = True
             self._ready.append(
                 Said(ticket.id, END, b"", Cancelled() if ticket.is_cancelled else None)
@@ -356,7 +357,7 @@ class Run:
             self._fail(ticket, error)
             return
         ticket.is_done = True
-        last = ticket.codec.chunk_error(ticket.ask, error)
+        last = ending(ticket.codec, ticket.ask, error)
         self._ready.append(Said(ticket.id, CHUNK, last))
         self._ready.append(Said(ticket.id, END, b"", error))
 
