@@ -17,6 +17,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from functools import partial
 from typing import Any
 
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
@@ -37,6 +38,7 @@ from headway.errors import (
 from headway.model.call import Call, Result
 from headway.model.marks import Context, Reject
 from headway.model.opening import Opened
+from headway.observe.log import ASKING
 from headway.protocols import Reply, ending, rendered
 
 log = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Run:
                 for batch in cut(group, self._bounds.max_rows):
                     self._perform(batch)
                     self._finish(ticket for ticket, _ in batch)
+        ASKING.set(None)
         self._flush(is_last=True)
 
     # From bytes to calls
@@ -166,7 +169,7 @@ class Run:
             if self._signature.context is not None:
                 arguments[self._signature.context] = batch[0][0].context
             self._timing.batches.append(total)
-            output = self._predict(arguments)
+            output = self._predict(arguments, batch)
             if self._signature.is_async:
                 output = _raised(self._await_all([output])[0])
             result = self._wire.scatter(output, total)
@@ -194,7 +197,7 @@ class Run:
         rows = [(ticket, row) for ticket, members in batch for row in members]
         self._timing.batches.extend([1] * len(rows))
         if self._signature.is_async:
-            outcomes = self._await_all([self._predict(self._item(t, r)) for t, r in rows])
+            outcomes = self._await_all([self._predict(self._item(t, r), batch) for t, r in rows])
             for (ticket, row), outcome in zip(rows, outcomes, strict=True):
                 self._keep_item(ticket, row, outcome)
             return
@@ -202,14 +205,15 @@ class Run:
             if self._is_over(ticket):
                 continue
             try:
-                outcome = self._predict(self._item(ticket, row))
+                outcome = self._predict(self._item(ticket, row), ((ticket, ()),))
             except Exception as e:  # noqa: BLE001  (user code; told to its caller, or logged, in _keep_item)
                 outcome = e
             self._keep_item(ticket, row, outcome)
             if ticket.call is not None and row == ticket.call.rows - 1:
                 self._finish([ticket])
 
-    def _predict(self, arguments: dict[str, Any]) -> Any:
+    def _predict(self, arguments: dict[str, Any], asked: Sequence[Piece]) -> Any:
+        ASKING.set(partial(_ids, asked))  # what the predictor logs or prints names its requests
         try:
             return self._opened.predict(**arguments)
         except SystemExit as e:  # a library's way to refuse its input is no reason to end a worker
@@ -322,7 +326,7 @@ class Run:
         self._timing.batches.append(1)
         items: Iterator[Any] = iter(())
         try:
-            items = self._items(self._predict(self._item(ticket, 0)))
+            items = self._items(self._predict(self._item(ticket, 0), ((ticket, ()),)))
             for value in items:
                 if ticket.is_cancelled:
                     break
@@ -413,6 +417,10 @@ def _closing(items: Any) -> Iterator[Any]:
 
 def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     raise RuntimeError("an async predictor needs its worker's loop")
+
+
+def _ids(asked: Sequence[Piece]) -> list[str]:
+    return [ticket.ask.request_id for ticket, _ in asked]
 
 
 def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:
