@@ -142,6 +142,9 @@ class ModelSettings:
     max_rows: Annotated[
         int | None, Setting("most rows of one model call; larger requests are split", ge=1)
     ] = None
+    max_request_rows: Annotated[
+        int, Setting("most rows of one request, and most texts in one of its tensors", ge=1)
+    ] = 65536
     max_batch_bytes: Annotated[
         int, Setting("most bytes of bodies that a free slot takes at once", unit="bytes", ge=1)
     ] = 16 * MIB

@@ -26,7 +26,12 @@ def names(kind: str) -> list[str]:
 def in_turn(kind: str) -> Iterator[str]:
     """The names of all plugins of a kind: built-in ones first, so that a hit there asks nobody else."""
     yield from names(kind)
-    yield from sorted(_third_parties(kind))
+    yield from added(kind)
+
+
+def added(kind: str) -> list[str]:
+    """List the plugins of a kind that other installed packages bring, sorted."""
+    return sorted(_third_parties(kind))
 
 
 def load(kind: str, name: str) -> ModuleType:

@@ -133,6 +133,17 @@ def test_a_wrong_headway_yaml_is_told_with_its_line(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["", "null\n", "# max_batch: 4\n"])
+def test_an_empty_headway_yaml_is_told_by_its_name(folder: Path, text: str) -> None:
+    folder.joinpath("headway.yaml").write_text(text)
+    done = headway("serve", cwd=folder)
+    assert done.returncode == Exit.USAGE
+    assert done.stderr == (
+        "error: headway.yaml: is empty; expected `key: value` lines, "
+        "such as `predictor: file.py:Name`, or no file.\n"
+    )
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = headway("--debug", "serve", "nope.py", cwd=tmp_path)
     assert done.returncode == Exit.USAGE
@@ -187,6 +198,48 @@ def test_a_new_project_answers_and_passes_its_own_tests(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
     tests = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
     assert "4 passed" in tests.stdout, tests.stdout
+
+
+ASKED = {
+    "image": ["--json", "@question.json"],
+    "stream": ["prompt=the old", "max_words=3"],
+    "tabular": ['flat={"area": 60, "rooms": 2}'],
+    "text": ["text=my card was charged twice"],
+}
+ENGINE = """
+import headway as hw
+with hw.load(".") as ask:
+    print(ask(**ask.description.examples[0]))
+"""
+
+
+def test_every_template_is_tried() -> None:
+    starter = Path(plugins.__file__).parent / "commands" / "starter"
+    assert {path.name for path in starter.iterdir() if path.is_dir()} == set(ASKED)
+
+
+@pytest.mark.parametrize("template", ASKED)
+def test_a_project_of_each_template_answers_and_passes_its_own_tests(
+    tmp_path: Path, template: str
+) -> None:
+    done = headway("init", "--template", template, "my-model", cwd=tmp_path)
+    assert done.returncode == Exit.OK, done.stderr
+    home = tmp_path / "my-model"
+    assert "{name}" not in "".join(p.read_text() for p in home.glob("[Rh]*"))
+    done = headway("predict", ".", *ASKED[template], cwd=home)
+    assert (done.returncode, done.stderr) == (Exit.OK, "")
+    assert json.loads(done.stdout.splitlines()[0])
+    for arguments in (["-c", ENGINE], ["-m", "pytest", "-q", "-p", "no:randomly"]):
+        command = [sys.executable, *arguments]
+        tried = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+        assert tried.returncode == 0, tried.stdout + tried.stderr
+
+
+def test_an_unknown_template_names_those_that_there_are(tmp_path: Path) -> None:
+    done = headway("init", "--template", "sound", "x", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE
+    assert all(name in done.stderr for name in ASKED)
+    assert not (tmp_path / "x").exists()
 
 
 def test_init_overwrites_nothing(folder: Path) -> None:

@@ -32,7 +32,7 @@ def test_the_wheel_holds_what_is_not_python_too(wheel: Path) -> None:
         for path in package.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"headway/py.typed", "headway/commands/starter/samples.tsv"} <= assets
+    assert {"headway/py.typed", "headway/commands/starter/text/samples.tsv"} <= assets
     assert assets <= names
     assert not {name for name in names if name.startswith(("tests", "examples", "bench"))}
 

@@ -20,14 +20,16 @@ from headway.model.wire import Wire
 from headway.protocols import Ask, Facts, Reply, Stats, v2
 
 LENGTH = "inference-header-content-length"
+MANY = 1_000_000
 
 
 class Echo:
     """A model of many types: it answers what it was asked."""
 
-    def __init__(self, *specs: TensorSpec) -> None:
+    def __init__(self, *specs: TensorSpec, max_rows: int = 65_536) -> None:
         outputs = [TensorSpec(s.name, s.dtype, s.shape) for s in specs]
         self.wire = Wire(of_tensors("echo", specs, outputs), name="echo")
+        self.wire.max_rows = max_rows
 
     def ask(self, body: bytes, headers: dict[str, str] | None = None) -> Reply:
         ask = Ask("infer", "echo", "", body, headers or {}, "", "id-1")
@@ -145,7 +147,6 @@ BAD_REQUESTS: dict[str, Any] = {
         "inputs": [X, Y],
         "outputs": [{"name": "x", "parameters": {"classification": 1}}],
     },
-    "shared memory": {"inputs": [{**X, "parameters": {"shared_memory_region": "/"}}, Y]},
     "binary without its header": {"inputs": [XB, Y]},
     "no data": {"inputs": [{k: v for k, v in X.items() if k != "data"}, Y]},
     "null data": {"inputs": [{**X, "data": None}, Y]},
@@ -170,6 +171,32 @@ BAD_REQUESTS: dict[str, Any] = {
 @pytest.mark.parametrize("case", BAD_REQUESTS)
 def test_a_bad_request_is_refused(echo: Echo, case: str) -> None:
     assert_refused(echo.ask_json(**BAD_REQUESTS[case]))
+
+
+@pytest.mark.parametrize("name", ["region", "offset", "byte_size", "anything"])
+def test_shared_memory_is_refused_wherever_it_is_asked_for(echo: Echo, name: str) -> None:
+    asked = {f"shared_memory_{name}": 1}
+    for request in (
+        {"inputs": [X, Y], "parameters": asked},
+        {"inputs": [{**X, "parameters": asked}, Y]},
+        {"inputs": [X, Y], "outputs": [{"name": "x", "parameters": asked}]},
+    ):
+        refused = echo.ask_json(**request)
+        assert_refused(refused)
+        assert "shared memory is not offered" in json.loads(refused.body)["error"]
+
+
+@pytest.mark.parametrize("shape", [[MANY], [1, MANY], [1000, 1000]], ids=str)
+def test_more_texts_than_a_request_may_hold_are_refused(shape: list[int]) -> None:
+    tail = tuple(-1 for _ in shape[1:])
+    model = Echo(TensorSpec("t", "bytes", tail))
+    texts = {"name": "t", "shape": shape, "datatype": "BYTES", "data": ["ab"] * MANY}
+    assert_refused(model.ask_json(inputs=[texts]))
+    binary = {**texts, "parameters": {"binary_data_size": 6 * MANY}}
+    del binary["data"]
+    refused = model.ask_binary({"inputs": [binary]}, b"\2\0\0\0ab" * MANY)
+    assert_refused(refused)
+    assert f"at most 65536 elements, found {MANY}" in json.loads(refused.body)["error"]
 
 
 @pytest.mark.parametrize("datatype", ["FP33", "fp32", "", 7, None, "BF16", "x" * 10**6])

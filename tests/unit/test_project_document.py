@@ -56,8 +56,13 @@ def test_a_value_knows_its_line() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "~", "\ufeff"])
-def test_an_empty_document_is_an_empty_mapping(text: str) -> None:
-    assert parse(text) == {}
+def test_an_empty_document_is_refused_and_told_what_belongs_there(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^headway.yaml: is empty; expected `key: value` lines"):
+        parse(text)
+
+
+def test_an_empty_mapping_is_one() -> None:
+    assert parse("{}") == {}
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ class Command(Protocol):
 
 
 class _Commands(click.Group):
-    """The commands that the folder has."""
+    """The commands that the folder has, and those that installed packages add."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return plugins.names("commands")
+        return list(plugins.in_turn("commands"))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         try:

@@ -21,7 +21,7 @@ from headway.engine.messages import Cancel, Join, Joined, Overdue, Parted
 from headway.engine.pool import Pool
 from headway.errors import HeadwayError
 from headway.observe.metrics import OUTCOMES, Tally, outcome_of
-from headway.protocols import Ask, Codec, Reply
+from headway.protocols import Ask, Codec, Reply, rendered
 
 PROBE_S = 0.5
 """A slot that is idle must answer a probe within this to count as alive."""
@@ -229,9 +229,8 @@ class Gateway:
             question.query,
             flight.request_id,
         )
-        flight.exchange.finish(
-            flight.serial, self.codec(question.codec).render(ask, error), flight.request_id
-        )
+        reply = rendered(self.codec(question.codec), ask, error)
+        flight.exchange.finish(flight.serial, reply, flight.request_id)
 
     def _stop(self, flight: Flight) -> None:
         """Tell the worker that nobody waits for a request any more."""

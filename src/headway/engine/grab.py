@@ -18,6 +18,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from functools import partial
 from typing import Any
 
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
@@ -38,7 +39,8 @@ from headway.errors import (
 from headway.model.call import Call, Result
 from headway.model.marks import Context, Reject
 from headway.model.opening import Opened
-from headway.protocols import Reply
+from headway.observe.log import ASKING
+from headway.protocols import Reply, ending, rendered
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,7 @@ class Run:
                 for batch in cut(group, self._bounds.max_rows):
                     self._perform(batch)
                     self._finish(ticket for ticket, _ in batch)
+        ASKING.set(None)
         self._flush(is_last=True)
 
     # From bytes to calls
@@ -168,7 +171,7 @@ class Run:
             if self._signature.context is not None:
                 arguments[self._signature.context] = batch[0][0].context
             self._timing.batches.append(total)
-            output = self._predict(arguments)
+            output = self._predict(arguments, batch)
             if self._signature.is_async:
                 output = _raised(self._await_all([output])[0])
             result = self._wire.scatter(output, total)
@@ -196,7 +199,7 @@ class Run:
         rows = [(ticket, row) for ticket, members in batch for row in members]
         self._timing.batches.extend([1] * len(rows))
         if self._signature.is_async:
-            outcomes = self._await_all([self._predict(self._item(t, r)) for t, r in rows])
+            outcomes = self._await_all([self._predict(self._item(t, r), batch) for t, r in rows])
             for (ticket, row), outcome in zip(rows, outcomes, strict=True):
                 self._keep_item(ticket, row, outcome)
             return
@@ -204,14 +207,15 @@ class Run:
             if self._is_over(ticket):
                 continue
             try:
-                outcome = self._predict(self._item(ticket, row))
+                outcome = self._predict(self._item(ticket, row), ((ticket, ()),))
             except Exception as e:  # noqa: BLE001  (user code; told to its caller, or logged, in _keep_item)
                 outcome = e
             self._keep_item(ticket, row, outcome)
             if ticket.call is not None and row == ticket.call.rows - 1:
                 self._finish([ticket])
 
-    def _predict(self, arguments: dict[str, Any]) -> Any:
+    def _predict(self, arguments: dict[str, Any], asked: Sequence[Piece]) -> Any:
+        ASKING.set(partial(_ids, asked))  # what the predictor logs or prints names its requests
         try:
             return self._opened.predict(**arguments)
         except Exception:
@@ -294,19 +298,20 @@ class Run:
         assert ticket.call is not None
         try:
             reply = ticket.codec.encode(ticket.ask, ticket.call, result, self._wire)
+            said = Said(ticket.id, WHOLE, reply.body, None, reply)
         except HeadwayError as e:
             self._fail(ticket, e)
         except Exception as e:  # noqa: BLE001  (a codec's or an encoder's bug; logged in _fail)
             self._fail(ticket, _internal(e))
         else:
             ticket.is_done = True
-            self._ready.append(Said(ticket.id, WHOLE, reply.body, None, reply))
+            self._ready.append(said)
 
     def _fail(self, ticket: Ticket, error: HeadwayError) -> None:
         ticket.is_done = True
         if isinstance(error, InternalError):
             log.error("internal", exc_info=error, extra={"request_id": ticket.ask.request_id})
-        reply = ticket.codec.render(ticket.ask, error)
+        reply = rendered(ticket.codec, ticket.ask, error)
         self._ready.append(Said(ticket.id, WHOLE, reply.body, error, reply))
 
     # Streams
@@ -326,7 +331,7 @@ class Run:
         self._timing.batches.append(1)
         items: Iterator[Any] = iter(())
         try:
-            items = self._items(self._predict(self._item(ticket, 0)))
+            items = self._items(self._predict(self._item(ticket, 0), ((ticket, ()),)))
             for value in items:
                 if ticket.is_cancelled:
                     break
@@ -335,17 +340,17 @@ class Run:
                 item = self._wire.check_item(value)
                 piece = ticket.codec.chunk(ticket.ask, ticket.call, item, self._wire)
                 if not is_begun:
-                    is_begun = True
                     self._begin(ticket)
+                    is_begun = True
                 self._ready.append(Said(ticket.id, CHUNK, piece))
                 self._flush()
+            if not is_begun:
+                self._begin(ticket)
         except BaseException as e:  # user code; told and logged in _break_off
             if _is_interrupt(e):
                 raise
             self._break_off(ticket, e, is_begun=is_begun)
         else:
-            if not is_begun:
-                self._begin(ticket)
             ticket.is_done = True
             self._ready.append(
                 Said(ticket.id, END, b"", Cancelled() if ticket.is_cancelled else None)
@@ -363,7 +368,7 @@ class Run:
             self._fail(ticket, error)
             return
         ticket.is_done = True
-        last = ticket.codec.chunk_error(ticket.ask, error)
+        last = ending(ticket.codec, ticket.ask, error)
         self._ready.append(Said(ticket.id, CHUNK, last))
         self._ready.append(Said(ticket.id, END, b"", error))
 
@@ -421,6 +426,10 @@ def _closing(items: Any) -> Iterator[Any]:
 
 def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     raise RuntimeError("an async predictor needs its worker's loop")
+
+
+def _ids(asked: Sequence[Piece]) -> list[str]:
+    return [ticket.ask.request_id for ticket, _ in asked]
 
 
 def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:

@@ -35,7 +35,7 @@ def warm(opened: Opened, coroutines: "Coroutines | None") -> Warmth:
     warmth = Warmth()
     started = time.perf_counter()
     rows = 1
-    while rows <= LARGEST:
+    while rows <= min(LARGEST, opened.wire.max_rows):
         try:
             if rows == 1 and _ask(opened, coroutines, 1) is None:
                 return warmth

@@ -18,6 +18,7 @@ from headway.errors import ConfigError
 LIMIT_BYTES: Final = 128 * 2**10
 LIMIT_DEPTH: Final = 16
 
+_EXPECTED: Final = "`key: value` lines, such as `predictor: file.py:Name`"
 _NULLS: Final = ("", "~", "null", "Null", "NULL")
 _TRUE: Final = ("true", "True", "TRUE")
 _FALSE: Final = ("false", "False", "FALSE")
@@ -60,10 +61,10 @@ def parse(data: bytes, name: str) -> Node:
         name: what the file is called in errors.
 
     Returns:
-        The root: a mapping (an empty document is an empty mapping).
+        The root: a mapping.
 
     Raises:
-        ConfigError: with the line and column of what is not allowed.
+        ConfigError: with the line and column of what is not allowed; the document is empty.
     """
     if len(data) > LIMIT_BYTES:
         raise ConfigError(where=name, problem=f"is larger than {LIMIT_BYTES} bytes")
@@ -94,9 +95,12 @@ class _Reader:
                     raise self._refuse(event, "a second document begins here; one is allowed")
                 root = self._node(next(self.events), 0)
         if root is None or root.value is None:
-            return Node({}, 1)
+            # Perhaps a file that was cut off: what it said of keys and limits would be forgotten.
+            raise ConfigError(
+                where=self.name, problem=f"is empty; expected {_EXPECTED}, or no file"
+            )
         if not isinstance(root.value, dict):
-            raise ConfigError(where=self.name, problem="expected `key: value` lines")
+            raise ConfigError(where=self.name, problem=f"expected {_EXPECTED}")
         return root
 
     def _node(self, event: yaml.Event, depth: int) -> Node:

@@ -4,32 +4,31 @@ A kind, and the library behind it, is imported only when a signature names it.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from headway import plugins
 from headway.model.field import Field
 
+_OURS = frozenset({"builtins", "headway", "msgspec"})
+"""Packages whose types and marks no other package speaks for, so that none is looked for."""
+
 
 def field_of_type(kind: Any) -> Field | None:
     """Make the field of a type, or of its parent, that a kind speaks for; None: no kind does."""
     if not isinstance(kind, type):
         return None
-    known = _speakers("TYPES")
-    for parent in kind.__mro__:
-        if name := known.get(f"{parent.__module__}.{parent.__qualname__}"):
-            return _read(name, parent, ())
-    return None
+    parents = {f"{p.__module__}.{p.__qualname__}": p for p in kind.__mro__}
+    name, spoken = _speaker("TYPES", parents, is_ours=kind.__module__ in _OURS)
+    return _read(name, parents[spoken], ()) if name else None
 
 
 def field_of_mark(annotation: Any, marks: Sequence[Any]) -> Field | None:
     """Make the field of an annotation whose marks a kind speaks for; None where there is none."""
-    known = _speakers("MARKS")
-    for mark in marks:
-        if name := known.get(type(mark).__name__):
-            return _read(name, annotation, marks)
-    return None
+    is_ours = all(type(m).__module__.partition(".")[0] in _OURS for m in marks)
+    name, _ = _speaker("MARKS", [type(m).__name__ for m in marks], is_ours=is_ours)
+    return _read(name, annotation, marks) if name else None
 
 
 def _read(name: str, annotation: Any, marks: Sequence[Any]) -> Field:
@@ -37,13 +36,29 @@ def _read(name: str, annotation: Any, marks: Sequence[Any]) -> Field:
     return field
 
 
+def _speaker(constant: str, names: Iterable[str], *, is_ours: bool) -> tuple[str, str]:
+    """The kind that speaks for the first of these names, and that name; those of packages last."""
+    for find in (_speakers,) if is_ours else (_speakers, _others):
+        known = find(constant)
+        for name in names:
+            if name in known:
+                return known[name], name
+    return "", ""
+
+
 @functools.cache
 def _speakers(constant: str) -> Mapping[str, str]:
-    """Which kind speaks for each type, or mark."""
+    """Which built-in kind speaks for each type, or mark."""
+    return _spoken(constant, plugins.names("kinds"))
+
+
+@functools.cache
+def _others(constant: str) -> Mapping[str, str]:
+    """Which kind of an installed package does; asked where no built-in one speaks."""
+    return _spoken(constant, plugins.added("kinds"))
+
+
+def _spoken(constant: str, kinds: Iterable[str]) -> Mapping[str, str]:
     return MappingProxyType(
-        {
-            spoken: kind
-            for kind in plugins.names("kinds")
-            for spoken in plugins.literal("kinds", kind, constant)
-        }
+        {spoken: kind for kind in kinds for spoken in plugins.literal("kinds", kind, constant)}
     )

@@ -83,8 +83,11 @@ def open_spec(spec: ModelSpec, threads: int = 1, may_spin: bool = False) -> Open
     where = Place(Path(spec.root).resolve(), options)
     file, _, name = spec.source.partition(":")
     if file.endswith(".py"):
-        return _opened(_find(where.root, file, name), where, spec.name, spec.version)
-    return _open_file(file, where, spec)
+        opened = _opened(_find(where.root, file, name), where, spec.name, spec.version)
+    else:
+        opened = _open_file(file, where, spec)
+    opened.wire.max_rows = spec.settings.max_request_rows
+    return opened
 
 
 def open_predictor(what: Any, options: Options | None = None, name: str = "") -> Opened:

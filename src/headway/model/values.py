@@ -16,11 +16,12 @@ import msgspec
 from headway.errors import BadInput, BadOutput, SignatureError
 from headway.model.call import Block, Shape
 from headway.model.field import Field
+from headway.model.integers import are_held, held
 from headway.model.kind import field_of_type
+from headway.model.wording import told
 
 REF_TEMPLATE = "#/$defs/{name}"
 _FORMATS = {"bool": "?", "int64": "q", "float64": "d"}
-_INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _NONE = type(None)
 
 
@@ -57,7 +58,7 @@ class ValueField:
         self.declared = json_type
         self.dtype, self.is_json = _tensor_of(json_type)
         self.shape: Shape = ()
-        self.json_type = _INT64 if json_type is int else json_type
+        self.json_type = held(json_type)
         self._exact: type | None = (
             json_type if json_type in (bool, int, float, str, bytes) else None
         )
@@ -100,11 +101,14 @@ class ValueField:
         try:
             return msgspec.json.decode(text, type=self.json_type)
         except (msgspec.DecodeError, ValueError, RecursionError) as e:
-            raise BadInput(f"an element that must hold JSON: {told(e)}") from None
+            raw = text.encode() if isinstance(text, str) else text
+            raise BadInput(f"an element that must hold JSON: {told(e, raw)}") from None
 
     def check(self, values: Sequence[Any]) -> list[Any]:
         """Check what a predictor answered, one value a row. Raises BadOutput."""
         if self._exact is not None and all(type(v) is self._exact for v in values):
+            if self._exact is int and not are_held(values):
+                raise BadOutput(expected="an integer of 64 bits", found="a larger one")
             return list(values)
         try:
             return msgspec.convert(values, self._column_type)  # type: ignore[no-any-return]
@@ -125,7 +129,7 @@ class ValueField:
             values = [_json_of(v) for v in values]
         elif self._exact is None:
             values = [v.value if isinstance(v, enum.Enum) else v for v in values]
-        if self.dtype == "int64" and any(not -(2**63) <= v < 2**63 for v in values):
+        if self.dtype == "int64" and not are_held(values):
             raise BadOutput(expected="an integer of 64 bits", found="a larger one")
         return Block(self.dtype, (len(values),), values)
 
@@ -290,7 +294,7 @@ def _checked_numbers(values: list[Any], dtype: str) -> list[Any]:
     wanted = bool if dtype == "bool" else int
     if not found <= {wanted}:
         raise BadInput(where="data", expected=wanted.__name__, found=_type_names(found))
-    if wanted is int and any(not -(2**63) <= v < 2**63 for v in values):
+    if wanted is int and not are_held(values):
         raise BadInput(where="data", expected="integers of 64 bits", found="a larger one")
     return values
 
@@ -326,17 +330,6 @@ def convert_input(values: Any, column_type: Any) -> list[Any]:
 def wrong_answer(error: Exception) -> BadOutput:
     """The error for an answer that msgspec can't take for the promised type."""
     return BadOutput(f"the model's answer is not what its signature promises: {told(error)}")
-
-
-def told(error: Exception) -> str:
-    """An error of msgspec's in our words: `$.text: expected str, got int`."""
-    if isinstance(error, RecursionError):
-        return "the JSON is nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return "the JSON is not valid UTF-8"
-    said, _, place = str(error).partition(" - at `")
-    said = (said[:1].lower() + said[1:]).replace("`", "")
-    return f"{place.rstrip('`')}: {said}" if place else said
 
 
 def _required(hint: Any) -> Any:

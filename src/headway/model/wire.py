@@ -4,6 +4,7 @@ Codecs use the reading and writing half, the engine the gathering and scattering
 state but what it made of the signature; any number of threads may use it.
 """
 
+import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from headway.model import item
 from headway.model.call import Block, Call, Description, Result, TensorSpec
 from headway.model.field import Field
 from headway.model.signature import Parameter, Signature
-from headway.model.values import ValueField, plain, told
+from headway.model.values import ValueField, plain
+from headway.model.wording import told
 
 BULK_BYTES = 16 * 2**10
 """From this size on, a body of nothing but numbers is read into buffers."""
@@ -43,6 +45,7 @@ class Wire:
         examples: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.signature = signature
+        self.max_rows = sys.maxsize
         self._output = signature.output
         self._parameters = signature.parameters
         self._batched = [p for p in signature.parameters if p.is_batched]
@@ -83,12 +86,14 @@ class Wire:
         if self._bulk is not None and len(body) > BULK_BYTES:
             call: Call | None = self._bulk.read(body)
             if call is not None:
+                self._check_rows(call.rows)
                 return call
         try:
             read = self._decode(body)
         except _UNREADABLE as e:
-            raise BadInput(told(e)) from None
+            raise BadInput(told(e, body)) from None
         if type(read) is list:
+            self._check_rows(len(read))
             return Call(len(read), {n: list(map(get, read)) for n, get in self._getters})
         return Call(1, {n: [get(read)] for n, get in self._getters}, True)
 
@@ -119,6 +124,7 @@ class Wire:
                 known = ", ".join(self._inputs)
                 raise BadInput(f"there is no input named {name!r}; known: {known}")
         rows = self._rows_of(blocks)
+        self._check_rows(rows)
         read: dict[str, dict[str, Any]] = {p.name: {} for p in self._parameters}
         for name, (spec, parameter, part) in self._inputs.items():
             block = blocks.get(name)
@@ -129,9 +135,14 @@ class Wire:
                 raise BadInput(f"input {name!r} is missing")
         return Call(rows, {p.name: _column(p, read[p.name], rows) for p in self._parameters})
 
+    def _check_rows(self, rows: int) -> None:
+        if rows > self.max_rows:
+            raise BadInput(where="body", expected=f"at most {self.max_rows} rows", found=rows)
+
     def _read_plain(self, blocks: Mapping[str, Block]) -> Call:
         """Every input is there, and each is one tensor with a row for each row."""
         rows = self._rows_of(blocks)
+        self._check_rows(rows)
         columns = {}
         for name, field in self._plain_inputs.items():
             try:

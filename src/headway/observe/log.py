@@ -19,12 +19,16 @@ import stat
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 Format = Literal["auto", "human", "json"]
+
+ASKING: ContextVar[Callable[[], Sequence[str]] | None] = ContextVar("asking", default=None)
+"""Tells the ids of the requests that this thread works for, to lines that do not say it themselves."""
 
 LINE_BYTES = 4096
 """PIPE_BUF on Linux: the longest write to a pipe that other writers can't cut in two."""
@@ -208,6 +212,10 @@ def _fields(record: logging.LogRecord, process: str, room: _Room) -> dict[str, A
         "pid": record.process or os.getpid(),
     }
     extras = {k: v for k, v in record.__dict__.items() if k not in _OWN_OF_RECORD}
+    asking = ASKING.get()
+    if asking is not None and not extras.keys() & {"request_id", "request_ids"}:
+        ids = asking()
+        extras |= {"request_id": ids[0]} if len(ids) == 1 else {"request_ids": ids}
     first = {k: extras.pop(k) for k in ("request_id", "model") if k in extras}
     for name, value in [*first.items(), *extras.items()][: room.fields]:
         key = _cut(name if name not in own else f"{name}_", _NAME_CHARS)

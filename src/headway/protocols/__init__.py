@@ -6,6 +6,7 @@ the model runs, `answer` and `render` in the gateway too. Its routes and the hea
 literals.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from msgspec import Struct
 from headway import errors
 from headway.errors import HeadwayError
 from headway.model.call import Call, Description, Result
+
+log = logging.getLogger(__name__)
 
 JSON = "application/json"
 
@@ -121,6 +124,8 @@ class Wire(Protocol):
     """The design's one wire table for one model, as codecs see it (`headway.model.wire`)."""
 
     description: Description
+    max_rows: int
+    """Most rows of one request: held by the wire; a codec asks to refuse one before it is read."""
 
     def read_json(self, body: bytes | memoryview) -> Call:
         """One JSON object is one item, an array is many. Raises BadInput with the row's index."""
@@ -203,6 +208,27 @@ _STATUS: Mapping[type[HeadwayError], int] = {
     errors.WorkerError: 503,
     errors.HeadwayError: 500,
 }
+
+
+def rendered(codec: Codec, ask: Ask, error: HeadwayError) -> Reply:
+    """An error in the dialect's own form; a plain 500, and a line in the log, where that fails."""
+    try:
+        reply = codec.render(ask, error)
+        if isinstance(reply, Reply):
+            return reply
+        raise TypeError(f"render answered {type(reply).__name__}, not a Reply")
+    except Exception:
+        log.error("render_failed", exc_info=True, extra={"request_id": ask.request_id})
+        return Reply(500, errors.InternalError().message.encode(), "text/plain; charset=utf-8")
+
+
+def ending(codec: Codec, ask: Ask, error: HeadwayError) -> bytes:
+    """The error that ends a stream; nothing, and a line in the log, where the codec fails at it."""
+    try:
+        return bytes(codec.chunk_error(ask, error))
+    except Exception:
+        log.error("render_failed", exc_info=True, extra={"request_id": ask.request_id})
+        return b""
 
 
 def status_of(error: HeadwayError) -> int:

@@ -21,6 +21,7 @@ import msgspec
 
 from headway.errors import BadInput, BadOutput
 from headway.model.call import Block
+from headway.model.wording import told
 
 LARGE_BYTES = 16 * 1024
 """JSON data from this size on is read into one buffer."""
@@ -133,7 +134,7 @@ def read_json(
         else:
             data = _numbers(name, type_, shape, raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
-        raise BadInput(f"input {name!r}: data: {e}") from e
+        raise BadInput(f"input {name!r}: data: {told(e, raw)}") from e
     if len(data) != count:
         raise bad(name, f"{count} elements for its shape", str(len(data)))
     return _from_base64(name, data) if is_base64 and datatype == "BYTES" else data

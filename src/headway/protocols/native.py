@@ -84,7 +84,7 @@ def _read_items(body: bytes | memoryview, wire: Wire) -> Call:
         return wire.read_json(body)
     except CallerError:
         rows = _cut_rows(body)
-        if rows is None:
+        if rows is None or len(rows) > wire.max_rows:
             raise
     unreadable: dict[int, HeadwayError] = {}
     readable = []

@@ -24,6 +24,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from headway.errors import BadInput, BadOutput, HeadwayError, QueueFull
 from headway.model.call import Block, Call, Description, Result, Shape, TensorSpec
+from headway.model.wording import told
 from headway.protocols import (
     JSON,
     Ask,
@@ -153,7 +154,9 @@ def decode(ask: Ask, wire: Wire) -> Call:
     try:
         request = _requests.decode(head)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
-        raise BadInput(f"inference request: {e}") from e
+        raise BadInput(f"inference request: {told(e, head)}") from e
+    if len(ask.body) > wire.max_rows:  # a smaller one can't hold as many
+        _check_texts(request.inputs, wire.max_rows)
     tail = None if length is None else memoryview(ask.body)[size:]
     memo = _JSON_ONLY if request.id is None else _Memo(request.id)
     if request.outputs:
@@ -209,6 +212,13 @@ def _blocks(
     return blocks
 
 
+def _check_texts(inputs: Sequence[_Input], most: int) -> None:
+    """Refuse more texts than a request may have rows: each is an object of its own, and is not made."""
+    for tensor in inputs:
+        if tensor.datatype == "BYTES" and (count := math.prod(tensor.shape)) > most:
+            raise bad(tensor.name, f"at most {most} elements", str(count)[:40])
+
+
 def _refused(where: str, expected: str, found: str) -> BadInput:
     return BadInput(where=where, expected=expected, found=found)
 
@@ -231,6 +241,8 @@ def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
     header that can steer the queue.
     """
     for name in parameters:
+        if name.startswith("shared_memory_"):
+            raise _refused("parameters", "tensors in the body: shared memory is not offered", name)
         if name.startswith(("sequence_", "triton_")) or name == "headers":
             raise _refused(f"parameter {name!r}", "no reserved name", name)
     _whole(parameters, "priority", 0, 2**64)
@@ -266,7 +278,9 @@ def _wanted(request: _Request, specs: Sequence[TensorSpec]) -> _Memo:
 
 def _check_offered(where: str, parameters: Mapping[str, Any]) -> None:
     for name in parameters:
-        if name.startswith("shared_memory_") or name == "classification":
+        if name.startswith("shared_memory_"):
+            raise _refused(where, "tensors in the body: shared memory is not offered", name)
+        if name == "classification":
             raise _refused(where, "no extension that is not announced", name)
 
 

@@ -27,7 +27,7 @@ from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.exposition import CONTENT_TYPE, exposition
 from headway.observe.metrics import Board, outcome_of, stats
-from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats
+from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats, rendered
 from headway.server import tasks
 from headway.server.assets import Asset, load_page
 from headway.server.exchange import Exchange
@@ -140,7 +140,8 @@ class App:
         dialect = self._routes.dialect(head.path if head else "/", _DEFAULT)
         told = errors.CallerError(error.message)
         told.code = error.code
-        reply = self._codecs[dialect].render(Ask("", "", "", b"", {}, "", request_id), told)
+        ask = Ask("", "", "", b"", {}, "", request_id)
+        reply = rendered(self._codecs[dialect], ask, told)
         return Reply(error.status, reply.body, reply.content_type), request_id
 
     # From a head to a plan
@@ -214,7 +215,7 @@ class App:
         self._unrouted.answered(outcome_of(error), 0.0)
         dialect = self._routes.dialect(head.path, _DEFAULT)
         ask = Ask("", "", "", b"", head.headers, head.query, request_id)
-        exchange.finish(serial, self._codecs[dialect].render(ask, error), request_id)
+        exchange.finish(serial, rendered(self._codecs[dialect], ask, error), request_id)
 
     def _wanted_id(self, head: Head) -> str:
         wanted = head.headers.get("x-request-id", "")
@@ -278,7 +279,7 @@ class App:
         try:
             return codec.answer(ask, facts)
         except HeadwayError as e:
-            return codec.render(ask, e)
+            return rendered(codec, ask, e)
 
     def _facts(self, alive: Mapping[str, bool]) -> Facts:
         pools = self._gateway.pools
@@ -345,8 +346,10 @@ def _timeout_s(head: Head) -> float | None:
     wanted = head.headers.get("headway-timeout")
     if wanted is None:
         return None
-    if not _SECONDS.fullmatch(wanted):
+    if not _SECONDS.fullmatch(wanted) or not float(wanted):
         raise errors.BadInput(
-            where="header headway-timeout", expected="seconds, as 2.5", found=repr(wanted[:40])
+            where="header headway-timeout",
+            expected="seconds above 0, as 2.5",
+            found=repr(wanted[:40]),
         )
     return float(wanted)

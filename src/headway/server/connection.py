@@ -269,7 +269,8 @@ class Connection(asyncio.Protocol):
             return
         self._is_ending = True
         reply, request_id = self._listener.app.refuse(error, self._reader.head)
-        self._write(self._listener.answers.whole(reply, request_id, "close"), reply.body)
+        body = b"" if self._reader.is_head_only else reply.body
+        self._write(self._listener.answers.whole(reply, request_id, "close"), body)
         self._end(is_lingering=True)
 
     def _end(self, *, is_lingering: bool) -> None:

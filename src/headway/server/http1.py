@@ -105,6 +105,13 @@ class Reader:
         return self._at == len(self._buffer) and self.head is None
 
     @property
+    def is_head_only(self) -> bool:
+        """What is being read asks with HEAD, so that not even a refusal has a body (RFC 9110 9.3.2)."""
+        if self.head is not None:
+            return self.head.method == "HEAD"
+        return self._buffer[self._at : self._at + 7].removeprefix(b"\r\n").startswith(b"HEAD ")
+
+    @property
     def pending_bytes(self) -> int:
         """Bytes that wait to be read as requests."""
         return len(self._buffer) - self._at
@@ -180,7 +187,9 @@ class Heads:
         Raises:
             FramingError: its syntax is wrong, it is too large, or it asks for what is not done.
         """
-        text = raw.removeprefix(b"\r\n")  # RFC 9112 2.2: "SHOULD ignore at least one empty line"
+        # RFC 9112 2.2: "SHOULD ignore at least one empty line (CRLF) received prior to the
+        # request-line". One before each request, and no more: what sends two is out of step.
+        text = raw.removeprefix(b"\r\n")
         self._check_size(text)
         _check_bytes(text)
         line = text[: text.index(b"\r\n")]

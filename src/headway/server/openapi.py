@@ -31,8 +31,9 @@ _FAILURES: Mapping[str, str] = {
 }
 _READY = "The server has started, is not draining, and a model answers."
 _UNAUTHORIZED = "A valid API key is needed."
+_SECONDS: Json = {"type": "number", "exclusiveMinimum": 0}
 _HEADERS: Sequence[tuple[str, str, Json]] = (
-    ("headway-timeout", "Seconds within which the answer is wanted.", {"type": "number"}),
+    ("headway-timeout", "Seconds within which the answer is wanted.", _SECONDS),
     ("headway-priority", "What waits longer than others.", {"enum": ["high", "normal", "low"]}),
     ("x-request-id", "Returned with the answer, and in the log.", {"type": "string"}),
 )

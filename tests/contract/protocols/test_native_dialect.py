@@ -80,6 +80,15 @@ def test_rows_that_cannot_be_read_do_not_shift_the_others() -> None:
     assert [item.get("code") for item in said][::2] == ["bad_input"] * 3
 
 
+def test_too_many_rows_are_not_answered_one_by_one_either() -> None:
+    wire = Wire(read_signature(echo))
+    wire.max_rows = 3
+    for rows in (b'{"text":"a"}', b"1"):
+        body = b"[" + b",".join([rows] * 4) + b"]"
+        with pytest.raises(errors.BadInput):
+            native.decode(Ask("predict", "echo", "", body, {}, query="errors=item"), wire)
+
+
 def test_a_row_that_holds_rows_is_not_read_as_many() -> None:
     wire = Wire(read_signature(echo))
     body = b'[[{"text":"mine"},{"text":"too"}],{"text":"a"}]'

@@ -24,6 +24,8 @@ LENGTH = "inference-header-content-length"
 class Mirror:
     """A wire that hands blocks through, so that a codec can be seen alone."""
 
+    max_rows = 2**40
+
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
         self.description = Description("m", "1", "", "test", specs, specs, {}, {})
         self.blocks: Mapping[str, Block] = {}

@@ -122,6 +122,46 @@ def test_head_request_gets_the_head_alone(play: Any) -> None:
     play(scene)
 
 
+REFUSED_HEADS: dict[str, tuple[bytes, int]] = {
+    "a star": (b"HEAD * HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "after an empty line": (b"\r\nHEAD * HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "another version": (b"HEAD / HTTP/1.2\r\n" + HOST + b"\r\n", 505),
+    "a length": (b"HEAD / HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999\r\n\r\n", 413),
+    "a bad chunk": (
+        b"HEAD / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nx\r\n",
+        400,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_HEADS)
+def test_head_request_is_refused_without_a_body(play: Any, name: str) -> None:
+    raw, status = REFUSED_HEADS[name]
+
+    async def scene(house: Any) -> None:
+        client = await house.connect()
+        await client.send(get("/") + raw)
+        assert (await client.answer()).status == 200
+        refused = await client.answer(has_body=False)
+        assert refused.status == status
+        assert int(refused.headers["content-length"]) > 0
+        assert await client.rest() == b""
+
+    play(scene)
+
+
+def test_one_empty_line_before_each_request_is_ignored_and_a_second_refused(play: Any) -> None:
+    async def scene(house: Any) -> None:
+        client = await house.connect()
+        await client.send((b"\r\n" + post("/echo", b"hello")) * 3)
+        assert [(await client.answer()).body for _ in range(3)] == [b"hello"] * 3
+        await client.send(b"\r\n" * 2 + post("/echo", b"hello"))
+        assert (await client.answer()).status == 400
+        assert await client.rest() == b""
+
+    play(scene)
+
+
 def test_stream_comes_in_chunks_and_keeps_the_connection(play: Any) -> None:
     async def scene(house: Any) -> None:
         client = await house.connect()

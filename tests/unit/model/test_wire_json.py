@@ -82,6 +82,45 @@ def test_an_object_is_one_item_and_an_array_is_many() -> None:
     assert (none.rows, none.is_single) == (0, False)
 
 
+def integers(  # noqa: PLR0917  (one of each)
+    one: int,
+    some: list[int],
+    named: dict[str, int],
+    maybe: int | None,
+    counted: Annotated[int, hw.Meta(ge=0)],
+    pair: tuple[str, int],
+) -> list[int]:
+    return some
+
+
+@pytest.mark.parametrize("name", ["one", "some", "named", "maybe", "counted", "pair"])
+def test_an_integer_has_64_bits_wherever_it_stands(name: str) -> None:
+    wire = wire_of(integers)
+
+    def given(value: int) -> dict[str, Any]:
+        forms = {"some": [1, value], "named": {"a": value}, "pair": ["a", value]}
+        fine = {"one": 1, "some": [], "named": {}, "maybe": 1, "counted": 1, "pair": ["a", 1]}
+        return {**fine, name: forms.get(name, value)}
+
+    wire.read_json(msgspec.json.encode(given(2**63 - 1)))
+    for value in (2**63, 2**64, -(2**63) - 1, 10**30):
+        with pytest.raises(BadInput, match=rf"\$\.{name}.*expected .*int"):
+            wire.read_json(msgspec.json.encode(given(value)))
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30])
+def test_an_answer_has_64_bits_too(value: int) -> None:
+    def one(a: int) -> int:
+        return a
+
+    wire = wire_of(one)
+    wire.check_item(2**63 - 1)
+    with pytest.raises(BadOutput, match="64 bits"):
+        wire.check_item(value)
+    with pytest.raises(BadOutput, match="expected int"):
+        wire_of(integers).check_item([1, value])
+
+
 def test_every_type_of_the_table_is_read() -> None:
     wire = wire_of(every)
     body = {"mood": "good", "side": "l", "who": {"name": "n"}, "at": {"x": 1, "y": 2}}

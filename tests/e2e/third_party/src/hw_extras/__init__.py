@@ -1,0 +1,1 @@
+"""Plugins of another package, as its author would write them: for tests."""
