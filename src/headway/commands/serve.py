@@ -70,8 +70,8 @@ def _run(serve: Callable[..., int], models: tuple[ModelSpec, ...], settings: Ser
         nonlocal is_ready
         is_ready = True
         line = {key: value for key, value in info.items() if key not in ("examples", "failures")}
-        click.echo(json.dumps(line))
         click.echo("\n".join(_words(info, models)), err=True)
+        click.echo(json.dumps(line))  # last: who waits for it finds everything said
 
     code = serve(models, settings, say)
     return Exit.INTERRUPTED if code == Exit.OK and not is_ready else code

@@ -8,10 +8,8 @@ can say whose answer is whose. No sockets here, and no threads but the predictor
 """
 
 import logging
-import threading
 import time
 from collections.abc import (
-    AsyncIterator,
     Coroutine,
     Hashable,
     Iterable,
@@ -21,8 +19,10 @@ from collections.abc import (
 from functools import partial
 from typing import Any
 
+from headway.engine.blame import internal, is_interrupt, raised, told
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
+from headway.engine.items import close, items_of
 from headway.engine.rows import by_key, cut, halve
 from headway.engine.ticket import AwaitAll, Bounds, Piece, Said, Say, Ticket, Timing
 from headway.errors import (
@@ -34,10 +34,9 @@ from headway.errors import (
     HeadwayError,
     InternalError,
     ModelFailed,
-    Rejected,
 )
 from headway.model.call import Call, Result
-from headway.model.marks import Context, Reject
+from headway.model.marks import Context
 from headway.model.opening import Opened
 from headway.observe.log import ASKING
 from headway.protocols import Reply, ending, rendered
@@ -114,7 +113,7 @@ class Run:
             self._fail(ticket, e)
             return False
         except Exception as e:  # noqa: BLE001  (a codec's bug must not take the grab with it; logged in _fail)
-            self._fail(ticket, _internal(e))
+            self._fail(ticket, internal(e))
             return False
         if not ticket.call.rows:
             self._encode(ticket, self._wire.empty())
@@ -173,7 +172,7 @@ class Run:
             self._timing.batches.append(total)
             output = self._predict(arguments, batch)
             if self._signature.is_async:
-                output = _raised(self._await_all([output])[0])
+                output = raised(self._await_all([output])[0])
             result = self._wire.scatter(output, total)
         except BadOutput as e:
             self._blame(batch, e)
@@ -187,7 +186,7 @@ class Run:
         """Try the halves of a batch that failed, down to the row that is at fault."""
         may_repeat = self._signature.idempotent or isinstance(error, BadInput)
         if total == 1 or not may_repeat:
-            self._blame(batch, _told(error))
+            self._blame(batch, told(error))
             return
         half, rest = halve(batch, total // 2)
         for part in (half, rest):
@@ -218,14 +217,10 @@ class Run:
         ASKING.set(partial(_ids, asked))  # what the predictor logs or prints names its requests
         try:
             return self._opened.predict(**arguments)
-        except Exception:
-            raise
-        except (
-            BaseException
-        ) as e:  # a library's way to refuse its input is no reason to end a worker
-            if _is_interrupt(e):
+        except BaseException as e:
+            if isinstance(e, Exception) or is_interrupt(e):
                 raise
-            raise ModelFailed from e
+            raise ModelFailed from e  # to exit is a library's way to refuse its input: no worker ends
 
     def _item(self, ticket: Ticket, row: int) -> dict[str, Any]:
         assert ticket.call is not None
@@ -236,9 +231,9 @@ class Run:
 
     def _keep_item(self, ticket: Ticket, row: int, outcome: Any) -> None:
         try:
-            value = self._wire.check_item(_raised(outcome))
+            value = self._wire.check_item(raised(outcome))
         except Exception as e:  # noqa: BLE001  (user code; told or logged in _blame)
-            self._blame([(ticket, (row,))], _told(e))
+            self._blame([(ticket, (row,))], told(e))
         else:
             ticket.parts.append((range(row, row + 1), Result([value])))
 
@@ -302,7 +297,7 @@ class Run:
         except HeadwayError as e:
             self._fail(ticket, e)
         except Exception as e:  # noqa: BLE001  (a codec's or an encoder's bug; logged in _fail)
-            self._fail(ticket, _internal(e))
+            self._fail(ticket, internal(e))
         else:
             ticket.is_done = True
             self._ready.append(said)
@@ -331,7 +326,8 @@ class Run:
         self._timing.batches.append(1)
         items: Iterator[Any] = iter(())
         try:
-            items = self._items(self._predict(self._item(ticket, 0), ((ticket, ()),)))
+            output = self._predict(self._item(ticket, 0), ((ticket, ()),))
+            items = items_of(output, self._await_all)
             for value in items:
                 if ticket.is_cancelled:
                     break
@@ -347,7 +343,7 @@ class Run:
             if not is_begun:
                 self._begin(ticket)
         except BaseException as e:  # user code; told and logged in _break_off
-            if _is_interrupt(e):
+            if is_interrupt(e):
                 raise
             self._break_off(ticket, e, is_begun=is_begun)
         else:
@@ -356,11 +352,11 @@ class Run:
                 Said(ticket.id, END, b"", Cancelled() if ticket.is_cancelled else None)
             )
         finally:
-            _close(items, ticket.ask.request_id)
+            close(items, ticket.ask.request_id)
             self._timing.compute_s += time.perf_counter() - started
 
     def _break_off(self, ticket: Ticket, cause: BaseException, *, is_begun: bool) -> None:
-        error = _told(cause)
+        error = told(cause)
         if not isinstance(error, CallerError | DeadlineError):
             ids = [ticket.ask.request_id]
             log.error("predict_failed", exc_info=cause, extra={"request_ids": ids})
@@ -376,23 +372,6 @@ class Run:
         head = Reply(200, b"", ticket.codec.stream_type(ticket.ask))
         self._ready.append(Said(ticket.id, HEAD, b"", None, head))
 
-    def _items(self, output: Any) -> "Any":
-        """Whatever a streaming predictor answered, as a generator that can be closed."""
-        if isinstance(output, AsyncIterator):
-            return self._async_items(output)
-        return (value for value in _closing(output))
-
-    def _async_items(self, output: AsyncIterator[Any]) -> Iterator[Any]:
-        try:
-            while True:
-                value = self._await_all([anext(output, _END)])[0]
-                if _raised(value) is _END:
-                    return
-                yield value
-        finally:
-            if hasattr(output, "aclose"):
-                self._await_all([output.aclose()])
-
     def _flush(self, *, is_last: bool = False) -> None:
         self._flushed_at = time.perf_counter()
         if not self._ready and not is_last:
@@ -400,28 +379,6 @@ class Run:
         ready, self._ready = self._ready, []
         timing, self._timing = self._timing, Timing()
         self._say(ready, timing, is_last)
-
-
-_END = object()
-
-
-def _close(items: Any, request_id: str) -> None:
-    """Let a stream's generator tidy up; what it raises then concerns no caller."""
-    try:
-        if hasattr(items, "close"):
-            items.close()
-    except BaseException as e:
-        if _is_interrupt(e):
-            raise
-        log.error("predict_failed", exc_info=True, extra={"request_ids": [request_id]})
-
-
-def _closing(items: Any) -> Iterator[Any]:
-    try:
-        yield from items
-    finally:
-        if hasattr(items, "close"):
-            items.close()
 
 
 def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
@@ -441,34 +398,3 @@ def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:
 def _is_whole(ticket: Ticket, rows: Sequence[int]) -> bool:
     """Whether these are all rows of a request, in its caller's order."""
     return ticket.call is not None and type(rows) is range and len(rows) == ticket.call.rows
-
-
-def _raised(outcome: Any) -> Any:
-    if isinstance(outcome, Exception):
-        raise outcome
-    if isinstance(outcome, BaseException):
-        raise ModelFailed from outcome
-    return outcome
-
-
-def _is_interrupt(error: BaseException) -> bool:
-    """Ctrl-C, which reaches the main thread alone: the word of who runs this, and not the predictor's."""
-    is_main = threading.current_thread() is threading.main_thread()
-    return is_main and isinstance(error, KeyboardInterrupt)
-
-
-def _told(error: BaseException) -> HeadwayError:
-    """What a caller is told of an exception of the predictor's."""
-    if isinstance(error, HeadwayError):
-        return error
-    if isinstance(error, Reject):
-        return Rejected(str(error) or "the predictor refused this item")
-    told = ModelFailed()
-    told.__cause__ = error
-    return told
-
-
-def _internal(error: Exception) -> InternalError:
-    told = InternalError()
-    told.__cause__ = error
-    return told

@@ -17,9 +17,9 @@ from headway.config import ServerSettings
 from headway.engine.supervisor import Supervisor
 from headway.protocols import Reply
 from headway.server import sockets
-from headway.server.connection import Listener
 from headway.server.exchange import Exchange
 from headway.server.http1 import FramingError, Head
+from headway.server.listener import Listener
 
 _BACKLOG = 16
 

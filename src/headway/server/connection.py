@@ -8,19 +8,14 @@ moves them, but for a body, whose deadline moves with its size.
 
 import asyncio
 import math
-import socket
-import ssl
-import time
-from email.utils import formatdate
+from typing import TYPE_CHECKING
 
-from headway.config import ServerSettings
-from headway.observe.metrics import GatewayTally
 from headway.protocols import Reply
-from headway.server.answer import CONTINUE, LAST_CHUNK, Answers, chunk
-from headway.server.exchange import App, Exchange
-from headway.server.http1 import FramingError, Head, Heads, Limits, Reader
+from headway.server.answer import CONTINUE, LAST_CHUNK, chunk
+from headway.server.http1 import FramingError, Head, Reader
 
-__all__ = ["App", "Connection", "Exchange", "Listener"]
+if TYPE_CHECKING:
+    from headway.server.listener import Listener
 
 _IDLE, _HEAD, _BODY = range(3)
 _MAX_BACKLOG_BYTES = 64 * 2**10
@@ -28,8 +23,6 @@ _MAX_JOINED_BYTES = 64 * 2**10
 _MAX_STREAM_BACKLOG_BYTES = 2**20
 """Of a stream that its client has not taken: a model does not wait for it, and memory is not endless."""
 _LINGER_S = 2.0
-_TICK_S = 0.25
-_BACKLOG = 2048
 
 
 class Connection(asyncio.Protocol):
@@ -305,129 +298,3 @@ class Connection(asyncio.Protocol):
             transport.resume_reading()
         else:
             transport.pause_reading()
-
-
-class Listener:
-    """All connections of one gateway: what they share, and one timer for all of their deadlines.
-
-    Args:
-        app: what answers the requests.
-        settings: limits and deadlines; `max_connections` is this gateway's own share.
-        loop: the loop that it runs on.
-        tally: counts its connections, if anybody wants to know.
-    """
-
-    def __init__(
-        self,
-        app: App,
-        settings: ServerSettings,
-        loop: asyncio.AbstractEventLoop,
-        tally: GatewayTally | None = None,
-    ) -> None:
-        self.app = app
-        self._tally = tally
-        self.settings = settings
-        self.now = loop.time
-        self.idle_deadline = loop.time() + settings.idle_timeout_s
-        """Of a connection that falls idle now; exact to a tick."""
-        self.heads = Heads(
-            Limits(
-                max_head_bytes=settings.max_head_bytes,
-                max_headers=settings.max_headers,
-                max_target_bytes=settings.max_target_bytes,
-                max_body_bytes=settings.max_body_bytes,
-            )
-        )
-        self.answers = Answers(formatdate(usegmt=True))
-        self.is_draining = False
-        self._loop = loop
-        self._connections: set[Connection] = set()
-        self._refused: set[Connection] = set()
-        self._servers: list[asyncio.Server] = []
-        self._timer: asyncio.TimerHandle | None = None
-        shortest_s = min(settings.head_timeout_s, settings.body_timeout_s, settings.idle_timeout_s)
-        self._tick_s = min(_TICK_S, shortest_s / 4)
-
-    @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._connections)
-
-    @property
-    def under_way(self) -> int:
-        """How many requests are with the application."""
-        return sum(c.is_asked for c in self._connections)
-
-    async def listen(self, listening: socket.socket, context: ssl.SSLContext | None = None) -> None:
-        """Accept connections from a listening socket, over TLS if a context is given."""
-        timeout_s = self.settings.head_timeout_s if context else None
-        is_unix = listening.family == socket.AF_UNIX
-        create = self._loop.create_unix_server if is_unix else self._loop.create_server
-        server = await create(
-            lambda: Connection(self),
-            sock=listening,
-            ssl=context,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=timeout_s,
-        )
-        self._servers.append(server)
-        if self._timer is None:
-            self._tick()
-
-    def drain(self) -> None:
-        """From now on, close each connection with its next answer."""
-        self.is_draining = True
-
-    def stop_listening(self) -> None:
-        """Accept no more connections, and close those that no request is under way on."""
-        self.drain()
-        while self._servers:
-            self._servers.pop().close()
-        for connection in tuple(self._connections):
-            connection.close_idle()
-
-    def give_up(self) -> None:
-        """Wait no longer for requests of which not all has come."""
-        for connection in tuple(self._connections):
-            connection.give_up()
-
-    def close(self) -> None:
-        """End everything now."""
-        self.stop_listening()
-        for connection in (*self._connections, *self._refused):
-            connection.cut()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def admit(self, connection: Connection) -> bool:
-        """Count a connection in, unless there are too many."""
-        limit = self.settings.max_connections
-        if len(self._connections) < limit:
-            self._connections.add(connection)
-            if self._tally is not None:
-                self._tally.opened()
-            return True
-        if self._tally is not None:
-            self._tally.refused()
-        if len(self._refused) < limit:
-            self._refused.add(connection)
-        else:
-            connection.cut()
-        return False
-
-    def forget(self, connection: Connection) -> None:
-        """Count a connection out."""
-        if self._tally is not None and connection in self._connections:
-            self._tally.closed()
-        self._connections.discard(connection)
-        self._refused.discard(connection)
-
-    def _tick(self) -> None:
-        now = self._loop.time()
-        self.idle_deadline = now + self._tick_s + self.settings.idle_timeout_s
-        self.answers.set_date(formatdate(time.time(), usegmt=True))
-        due = [c for c in (*self._connections, *self._refused) if c.deadline <= now]
-        for connection in due:
-            connection.expire()
-        self._timer = self._loop.call_later(self._tick_s, self._tick)

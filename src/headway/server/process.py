@@ -40,7 +40,7 @@ from headway.observe import log as logs
 from headway.observe.metrics import Board
 from headway.server import tasks, tls
 from headway.server.app import App, State
-from headway.server.connection import Listener
+from headway.server.listener import Listener
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ import uvloop
 
 from headway.config import ServerSettings
 from headway.protocols import Reply
-from headway.server.connection import Exchange, Listener
+from headway.server.exchange import Exchange
 from headway.server.http1 import FramingError, Head
+from headway.server.listener import Listener
 
 MAX_BODY_BYTES = 2**20
 

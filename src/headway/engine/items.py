@@ -1,0 +1,48 @@
+"""The items of a stream, as a generator that can be closed, whatever the predictor answered."""
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from headway.engine.blame import is_interrupt, raised
+from headway.engine.ticket import AwaitAll
+
+log = logging.getLogger(__name__)
+
+_END = object()
+
+
+def items_of(output: Any, await_all: AwaitAll) -> Iterator[Any]:
+    """The items of an iterator, or of an async one that is run on the worker's loop."""
+    return _async_items(output, await_all) if isinstance(output, AsyncIterator) else _items(output)
+
+
+def close(items: Any, request_id: str) -> None:
+    """Let a stream's generator tidy up; what it raises then concerns no caller."""
+    try:
+        if hasattr(items, "close"):
+            items.close()
+    except BaseException as e:
+        if is_interrupt(e):
+            raise
+        log.error("predict_failed", exc_info=True, extra={"request_ids": [request_id]})
+
+
+def _items(output: Any) -> Iterator[Any]:
+    try:
+        yield from output
+    finally:
+        if hasattr(output, "close"):
+            output.close()
+
+
+def _async_items(output: AsyncIterator[Any], await_all: AwaitAll) -> Iterator[Any]:
+    try:
+        while True:
+            value = await_all([anext(output, _END)])[0]
+            if raised(value) is _END:
+                return
+            yield value
+    finally:
+        if hasattr(output, "aclose"):
+            await_all([output.aclose()])
