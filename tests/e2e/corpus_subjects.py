@@ -91,3 +91,10 @@ class Count(hw.Predictor):
 class Odd(hw.Predictor):
     def predict(self, number: hw.Batch[int]) -> hw.Batch[float]:
         return [(float("nan"), float("inf"), float("-inf"))[n % 3] for n in number]
+
+
+class Long(hw.Predictor):
+    """Answer with much, for clients that are slow to take it."""
+
+    def predict(self, size: int) -> str:
+        return "a" * size
