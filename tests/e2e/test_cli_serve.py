@@ -197,11 +197,11 @@ def test_several_targets_are_served_together(folder: Path) -> None:
 
 
 def test_a_unix_socket_can_be_listened_on(folder: Path) -> None:
-    with serving(folder, "nap.py", "--unix", "s.sock") as server:
+    with serving(folder, "nap.py", "--unix", "s.sock", "--admin", "a.sock") as server:
         assert Path(folder, server.info["unix"]).is_socket()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(folder / "s.sock"))
-            client.sendall(b"GET /health/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            client.sendall(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
             assert client.recv(100).startswith(b"HTTP/1.1 200 ")
         assert server.end() == Exit.OK
     assert not (folder / "s.sock").exists()
