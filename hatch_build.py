@@ -12,6 +12,7 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 _HOME = Path(__file__).parent / "src" / "headway"
 _DEVELOPMENT = {
     "test": [
+        "atheris>=3.0; sys_platform == 'linux' and python_version < '3.15'",
         "hatchling>=1.25",
         "hypothesis>=6.100",
         "onnx>=1.17",
@@ -22,6 +23,7 @@ _DEVELOPMENT = {
         "pytest-randomly>=3.16",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
+        "schemathesis>=4.30",
         "trustme>=1.2",
     ],
     "lint": [

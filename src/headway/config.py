@@ -68,6 +68,13 @@ class ServerSettings:
             unit="path",
         ),
     ] = ""
+    hosts: Annotated[
+        str,
+        Setting(
+            "names, with commas between, that a request may have as Host where the server listens on "
+            "loopback without keys; addresses and localhost always may, * is every name"
+        ),
+    ] = ""
     max_body_bytes: Annotated[
         int, Setting("largest request body, also after inflating", unit="bytes", ge=1)
     ] = 64 * MIB

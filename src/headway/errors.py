@@ -10,6 +10,7 @@ HeadwayError
 │   ├── UnknownPath          unknown_path
 │   ├── MethodNotAllowed     method_not_allowed
 │   ├── TooLarge             too_large           a body or a part of it, before or after inflating
+│   ├── Misdirected          misdirected         the Host is a name that may be anybody's
 │   ├── UnsupportedMedia     unsupported_media   content type or coding
 │   └── Cancelled            cancelled           the caller left
 ├── BusyError                not now, perhaps later (`retry_after_s`)
@@ -115,6 +116,12 @@ class TooLarge(CallerError):
     """{what} is larger than the limit of {limit_bytes} bytes."""
 
     code = "too_large"
+
+
+class Misdirected(CallerError):
+    """The Host {host!r} is not served here; use an address or localhost, or name it in the setting `hosts`."""
+
+    code = "misdirected"
 
 
 class UnsupportedMedia(CallerError):

@@ -123,7 +123,7 @@ class Server:
         body = json.dumps(inputs).encode()
         lines = [
             f"POST /models/{model}/predict HTTP/1.1",
-            "host: test",
+            "host: localhost",
             f"content-length: {len(body)}",
         ]
         lines += [f"{name}: {value}" for name, value in {**JSON, **(headers or {})}.items()]

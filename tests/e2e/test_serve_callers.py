@@ -222,9 +222,7 @@ def test_many_requests_sent_before_the_first_answer_come_back_in_their_order(
     sock = server.send("gate", {"text": "piped-0"})
     for i in range(1, 30):
         body = json.dumps({"text": f"piped-{i}"}).encode()
-        head = (
-            f"POST /models/gate/predict HTTP/1.1\r\nhost: t\r\ncontent-length: {len(body)}\r\n\r\n"
-        )
+        head = f"POST /models/gate/predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
         sock.sendall(head.encode() + body)
     file = sock.makefile("rb")
     answers = [read_one(file) for _ in range(30)]

@@ -22,7 +22,7 @@ KEY = "a-key-of-at-least-some-length"
 
 def ask_over(sock: socket.socket, key: str = "", path: str = "/models/subjects/predict") -> Answer:
     """Ask for a word's capitals on a socket of any sort."""
-    connection = http.client.HTTPConnection("test")
+    connection = http.client.HTTPConnection("localhost")
     connection.sock = sock
     headers = {**JSON, **({"authorization": f"Bearer {key}"} if key else {})}
     with closing(connection):
@@ -42,6 +42,36 @@ def test_a_unix_socket_answers_as_an_address_does(folder: Path) -> None:
         sock.settimeout(20)
         sock.connect(str(folder / "s.sock"))
         assert ask_over(sock).json == "WORD"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_warned"),
+    [
+        (("--host", "0.0.0.0"), True),
+        (("--host", "0.0.0.0", "--key-file", "keys.txt"), False),
+        (("--host", "127.0.0.1"), False),
+        (("--unix", "s.sock"), False),
+    ],
+    ids=["open", "with keys", "loopback", "unix"],
+)
+def test_an_open_address_without_keys_is_warned_of_in_words(
+    folder: Path, arguments: tuple[str, ...], is_warned: bool
+) -> None:
+    folder.joinpath("keys.txt").write_text(hashlib.sha256(KEY.encode()).hexdigest())
+    with serving(folder, "subjects.py:chatter", "--workers", "1", *arguments) as server:
+        pass
+    warnings = [line for line in server.log.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == is_warned
+    assert all("without keys" in line and "0.0.0.0" in line for line in warnings)
+
+
+def test_a_name_for_a_server_on_loopback_is_served_once_it_is_set(folder: Path) -> None:
+    with serving(folder, "subjects.py:chatter", "--hosts", "models.example, other") as server:
+        asked = {
+            host: server.call("GET", "/models", headers={"host": host}).status
+            for host in ("models.example:80", "other", "localhost", "evil.example")
+        }
+    assert asked == {"models.example:80": 200, "other": 200, "localhost": 200, "evil.example": 421}
 
 
 def test_a_unix_path_that_holds_a_file_is_refused(folder: Path) -> None:

@@ -11,6 +11,10 @@ from headway.config import ModelSettings, ModelSpec, Row, ServerSettings
 from headway.errors import Exit
 from headway.model import project
 
+_OPEN = (
+    "warning: it listens on {host} without keys: whoever can reach this machine can ask its models. "
+    "`headway key` makes a key, `--key-file` demands one; or listen on 127.0.0.1."
+)
 _SECTIONS = (("Server options", ServerSettings), ("Options of every model", ModelSettings))
 
 
@@ -43,7 +47,7 @@ def _option(row: Row) -> click.Option:
 
 def _serve(targets: tuple[str, ...], **given: str | bool | None) -> int:
     # Opened when it is used, so that --help stays quick.
-    from headway.server import run  # noqa: PLC0415
+    from headway.server import hosts, run  # noqa: PLC0415
 
     config.check_environment()
     over = (config.environment(ModelSettings), config.flags(ModelSettings, given))
@@ -54,15 +58,22 @@ def _serve(targets: tuple[str, ...], **given: str | bool | None) -> int:
         config.environment(ServerSettings),
         config.flags(ServerSettings, given),
     )
+    is_open = not (settings.unix or settings.key_file or hosts.is_loopback(settings.host))
     try:
-        return _run(run.serve, found.models, settings)
+        return _run(run.serve, found.models, settings, is_open=is_open)
     except OSError as e:
         where = e.filename or settings.unix or f"{settings.host}:{settings.port}"
         click.echo(f"error: can't listen on {where}: {e.strerror or e}", err=True)
         return Exit.LISTEN
 
 
-def _run(serve: Callable[..., int], models: tuple[ModelSpec, ...], settings: ServerSettings) -> int:
+def _run(
+    serve: Callable[..., int],
+    models: tuple[ModelSpec, ...],
+    settings: ServerSettings,
+    *,
+    is_open: bool,
+) -> int:
     """Serve; when it is ready, say so: one JSON line for programs, words for people."""
     is_ready = False
 
@@ -71,6 +82,8 @@ def _run(serve: Callable[..., int], models: tuple[ModelSpec, ...], settings: Ser
         is_ready = True
         line = {key: value for key, value in info.items() if key not in ("examples", "failures")}
         click.echo("\n".join(_words(info, models)), err=True)
+        if is_open:
+            click.echo(_OPEN.format(host=settings.host), err=True)
         click.echo(json.dumps(line))  # last: who waits for it finds everything said
 
     code = serve(models, settings, say)

@@ -137,7 +137,7 @@ def decode(frame: memoryview) -> tuple[Message, memoryview]:
         raise FrameError("a frame's header is longer than the frame")
     try:
         return _decoder.decode(frame[4 : 4 + size]), frame[4 + size :]
-    except msgspec.MsgspecError as e:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise FrameError(f"a frame's header can't be read: {e}") from e
 
 

@@ -115,7 +115,7 @@ class Run:
         except Exception as e:  # noqa: BLE001  (a codec's bug must not take the grab with it; logged in _fail)
             self._fail(ticket, internal(e))
             return False
-        if not ticket.call.rows:
+        if not ticket.call.rows and not self._signature.is_stream:
             self._encode(ticket, self._wire.empty())
             return False
         return True

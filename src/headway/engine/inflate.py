@@ -20,7 +20,7 @@ def inflate(body: bytes | memoryview, coding: str, limit_bytes: int) -> bytes:
         TooLarge: more than `limit_bytes` come out.
         BadInput: the body is damaged, cut short, or has something behind its end.
     """
-    window = _WINDOWS.get(coding.strip().lower())
+    window = _WINDOWS.get(coding.strip(" \t").lower())
     if window is None:
         raise UnsupportedMedia(what="content coding", found=coding, expected="gzip or deflate")
     stream = zlib.decompressobj(window)

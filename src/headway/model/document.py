@@ -130,6 +130,8 @@ class _Reader:
             key = self._node(event, depth)
             if not isinstance(key.value, str):
                 raise self._refuse(event, "a key must be text; put it in quotes")
+            if not key.value.isprintable():  # it will stand in errors, on somebody's terminal
+                raise self._refuse(event, "a key may hold no control characters")
             if key.value in found:
                 line = found[key.value].line
                 raise self._refuse(event, f"`{key.value}` stands here twice (also in line {line})")

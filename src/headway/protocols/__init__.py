@@ -200,6 +200,7 @@ _STATUS: Mapping[type[HeadwayError], int] = {
     errors.MethodNotAllowed: 405,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
+    errors.Misdirected: 421,
     errors.Cancelled: 499,
     errors.CallerError: 400,
     errors.QueueFull: 429,

@@ -43,6 +43,8 @@ HEADERS: Sequence[str] = ("content-type", "accept")
 _LINES = "application/jsonl"
 _EVENTS = "text/event-stream"
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
+_MAX_UNREADABLE = 10_000
+"""Rows that can't be read, of which each is told by itself: an error costs far more than a row does."""
 
 
 # Requests
@@ -92,6 +94,13 @@ def _read_items(body: bytes | memoryview, wire: Wire) -> Call:
         try:
             _check_row(row, wire)
         except CallerError as e:
+            if len(unreadable) >= _MAX_UNREADABLE:
+                found = f"more; row {i}: {e.message}"
+                raise BadInput(
+                    where="body", expected=f"at most {_MAX_UNREADABLE} bad rows", found=found
+                ) from None
+            # Its frames hold all that was read, in a circle that only the collector would find.
+            e.__traceback__ = e.__context__ = None
             unreadable[i] = e
         else:
             readable.append(row)

@@ -31,6 +31,7 @@ from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats, rendered
 from headway.server import tasks
 from headway.server.assets import Asset, load_page
 from headway.server.exchange import Exchange
+from headway.server.hosts import Hosts
 from headway.server.http1 import FramingError, Head
 from headway.server.keys import Keys
 from headway.server.openapi import openapi
@@ -90,6 +91,7 @@ class App:
         self._codecs: dict[str, Codec] = {n: gateway.codec(n) for n in plugins.in_turn("protocols")}
         self._routes = Routes({name: codec.ROUTES for name, codec in self._codecs.items()})
         self._keys = Keys.read(settings.key_file) if settings.key_file else None
+        self._hosts = Hosts.of(settings)
         self._page: Mapping[str, Asset] = load_page()
         self._prefix = secrets.token_hex(4)
         self._count = itertools.count(1)
@@ -157,6 +159,8 @@ class App:
         return plan
 
     def _plan(self, head: Head, request_id: str) -> Plan:
+        if self._hosts is not None:
+            self._hosts.check(head)
         if self._is_own(head):
             return Plan(Found("", _OWN), None, None, None, request_id)
         found = self._routes.find(head.method, head.path)

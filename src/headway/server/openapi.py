@@ -31,7 +31,9 @@ _FAILURES: Mapping[str, str] = {
 }
 _READY = "The server has started, is not draining, and a model answers."
 _UNAUTHORIZED = "A valid API key is needed."
-_SECONDS: Json = {"type": "number", "exclusiveMinimum": 0}
+_INT64: Json = {"format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
+_BASE64: Json = {"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
+_SECONDS: Json = {"type": "string", "pattern": r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?$"}
 _HEADERS: Sequence[tuple[str, str, Json]] = (
     ("headway-timeout", "Seconds within which the answer is wanted.", _SECONDS),
     ("headway-priority", "What waits longer than others.", {"enum": ["high", "normal", "low"]}),
@@ -181,11 +183,24 @@ def _add_routes(paths: Json, routes: Mapping[str, Iterable[Route]], *, has_keys:
 
 def _model_schemas(model: Description) -> Json:
     return {
-        **_lifted(model.input_schema, f"{model.name}.Input"),
+        **_lifted(_exact(model.input_schema), f"{model.name}.Input"),
         **_lifted(model.output_schema, f"{model.name}.Output"),
         f"{model.name}.V2.Request": _v2_body(model.inputs, "inputs"),
         f"{model.name}.V2.Response": _v2_body(model.outputs, "outputs"),
     }
+
+
+def _exact(schema: Mapping[str, Any]) -> Json:
+    """An input's schema with what its author leaves open: an integer's 64 bits, base64's letters."""
+    found = {
+        name: {
+            **(_INT64 if value.get("type") == "integer" else {}),
+            **(_BASE64 if value.get("contentEncoding") == "base64" else {}),
+            **value,
+        }
+        for name, value in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": found} if found else dict(schema)
 
 
 def _lifted(schema: Mapping[str, Any], name: str) -> Json:
@@ -239,7 +254,8 @@ def _native_paths(model: Description) -> Json:
 
 def _predict(model: Description) -> Json:
     item = {"$ref": f"{_REFS}{model.name}.Input"}
-    body: Json = {"schema": {"anyOf": [item, {"type": "array", "items": item}]}}
+    many = {"anyOf": [item, {"type": "array", "items": item}]}
+    body: Json = {"schema": item if model.is_stream else many}
     if model.examples:
         body["examples"] = {
             f"example{i}": {"value": example} for i, example in enumerate(model.examples, 1)
@@ -264,15 +280,27 @@ def _predict(model: Description) -> Json:
 def _answer(model: Description) -> Json:
     item = {"$ref": f"{_REFS}{model.name}.Output"}
     if model.is_stream:
-        kinds = ("application/jsonl", "text/event-stream")
+        types = ("application/jsonl", "text/event-stream")
         return {
             "description": "The items of the answer, one after another.",
-            "content": {kind: {"schema": item} for kind in kinds},
+            "content": {type_: {"schema": item} for type_ in types},
         }
-    schema = {"anyOf": [item, {"type": "array", "items": item}]}
+    kinds = (item, _own_answer(item))
+    schema = {"anyOf": [*kinds, *({"type": "array", "items": kind} for kind in kinds)]}
     return {
         "description": "One answer for an object, a list of answers for a list.",
         "content": {"application/json": {"schema": schema}},
+    }
+
+
+def _own_answer(item: Json) -> Json:
+    """What stands for a row where `errors=item` was asked: its answer, or its own error."""
+    error = {name: {"type": "string"} for name in ("error", "code")}
+    return {
+        "anyOf": [
+            {"type": "object", "properties": {"output": item}, "required": ["output"]},
+            {"type": "object", "properties": error, "required": ["error", "code"]},
+        ]
     }
 
 
@@ -320,7 +348,7 @@ def _v2_paths(model: Description) -> Json:
 
 
 def _v2_body(specs: Sequence[TensorSpec], key: str) -> Json:
-    tensors: Json = {"type": "array", "items": {"$ref": f"{_REFS}V2.Tensor"}}
+    tensors: Json = {"type": "array", "minItems": 1, "items": {"$ref": f"{_REFS}V2.Tensor"}}
     if specs:
         tensors["items"] = {"anyOf": [_v2_tensor(spec) for spec in specs]}
     properties: Json = {"id": {"type": "string"}, "parameters": {"type": "object"}, key: tensors}

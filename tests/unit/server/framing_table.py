@@ -90,7 +90,6 @@ ROWS: dict[str, tuple[bytes, set[int]]] = {
     "GET host:443": (b"GET host:443 HTTP/1.1\r\n" + HOST + b"\r\n", {400}),
     "another scheme": (b"GET ftp://headway.test/ HTTP/1.1\r\n" + HOST + b"\r\n", {400}),
     "CONNECT": (b"CONNECT host:443 HTTP/1.1\r\n" + HOST + b"\r\n", {405, 501}),
-    "TRACE": (b"TRACE / HTTP/1.1\r\n" + HOST + b"\r\n", {405, 501}),
     "unknown method": (b"BREW / HTTP/1.1\r\n" + HOST + b"\r\n", {405, 501}),
     "lower-case method": (b"get / HTTP/1.1\r\n" + HOST + b"\r\n", {400, 501}),
     "9 KiB method": (b"A" * 9216 + b" / HTTP/1.1\r\n" + HOST + b"\r\n", {400, 501}),

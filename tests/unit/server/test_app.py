@@ -62,7 +62,7 @@ def ask(method: str, path: str, *lines: str, key_file: str = "") -> tuple[Reply,
         board = Board.create(1, 1)
         gateway = Broken(asyncio.get_running_loop(), {"secret": board.tally(0, 0)}, print)
         app = App(gateway, ServerSettings(key_file=key_file), board, 0, State(0.0))
-        raw = "\r\n".join([f"{method} {path} HTTP/1.1", "host: h", *lines, "", ""])
+        raw = "\r\n".join([f"{method} {path} HTTP/1.1", "host: localhost", *lines, "", ""])
         exchange = Listening()
         app.ask(Heads(Limits()).parse(raw.encode()), b"{}", exchange, 1)
         async with asyncio.timeout(10):
