@@ -33,6 +33,7 @@ from headway.engine.messages import (
     Pong,
     Ready,
 )
+from headway.engine.orphan import bury_orphans
 from headway.engine.party import Party, ended_by
 from headway.engine.watch import Watch
 from headway.errors import Exit
@@ -386,6 +387,8 @@ class Supervisor:
 
     def _look_around(self, now: float) -> None:
         """Ask everybody for a sign of life, and let the clock have its say."""
+        if os.getpid() == 1:
+            bury_orphans({child.pid for child in (*self._workers, *self.gateways.values())})
         for child, (party, worker) in list(self._workers.items()):
             if worker in party.loaded:
                 child.ping()
