@@ -58,7 +58,12 @@ def version_of(folder: Path) -> int:
 
 @contextmanager
 def ledger_server(
-    folder: Path, *flags: str, gateways: int = 2, workers: int = 2, config: str = ""
+    folder: Path,
+    *flags: str,
+    gateways: int = 2,
+    workers: int = 2,
+    config: str = "",
+    **environment: str,
 ) -> Iterator[Server]:
     """Serve the harness' predictors."""
     write_subject(folder)
@@ -67,7 +72,7 @@ def ledger_server(
     )
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    with serving(folder, *flags, TMPDIR=str(scratch)) as server:
+    with serving(folder, *flags, TMPDIR=str(scratch), **environment) as server:
         yield server
 
 
