@@ -72,12 +72,12 @@ def test_P12_who_leaves_harms_no_batch_mate_and_is_not_computed_for_nothing(
     other = gate.ask_later(model, {"text": f"{name}-other", "until": f"{name}-1"})
     gate.wait_for_queue(model, 1)
     texts = [f"{name}-mate-{i}" for i in range(4)]
-    mates = []
+    mates: list[Any] = []
     for i, text in enumerate(texts):
         inputs = {"text": text, "until": f"{name}-2"}
         mates.append(gate.send(model, inputs) if i == place else gate.ask_later(model, inputs))
         gate.wait_for_queue(model, 2 + i)
-    leaver: Any = mates.pop(place)
+    leaver = mates.pop(place)
     gone = texts.pop(place)
     if phase == "queued":
         leave(gate, leaver, model)

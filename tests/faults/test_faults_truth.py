@@ -95,7 +95,7 @@ def test_P45_metrics_are_the_ledger_also_after_processes_were_killed(tmp_path: P
 
 # P46
 
-ASKED = (
+ASKED: tuple[tuple[str, str, bytes | None, dict[str, str]], ...] = (
     ("POST", "/models/nobody/predict", b"{}", {}),
     ("POST", "/models/gate/predict", b"{", {}),
     ("POST", "/models/gate/predict", b'{"text": 7}', {}),
@@ -217,7 +217,7 @@ def test_P47_a_wall_clock_that_jumps_disturbs_nobody(tmp_path: Path) -> None:
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
     offset.write_text("0")
     environment = {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(offset)}
-    with ledger_server(tmp_path, **environment) as server:
+    with ledger_server(tmp_path, environment=environment) as server:
         case = Case(server, per_s=200, mix=Mix(hurried=0.1, timeout_s=5.0))
         seen: list[float] = []
 

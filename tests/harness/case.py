@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +63,7 @@ def ledger_server(
     gateways: int = 2,
     workers: int = 2,
     config: str = "",
-    **environment: str,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Serve the harness' predictors."""
     write_subject(folder)
@@ -72,7 +72,7 @@ def ledger_server(
     )
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    with serving(folder, *flags, TMPDIR=str(scratch), **environment) as server:
+    with serving(folder, *flags, TMPDIR=str(scratch), **(environment or {})) as server:
         yield server
 
 
