@@ -186,7 +186,8 @@ def test_P5_a_query_of_death_kills_two_workers_at_most_and_takes_no_innocent(
     case.see()
     poisons = case.ledger.counts[Mood.POISON, End.FAILED, "model_crashed"]
     assert poisons >= 3, case.report
-    assert server.metric("worker_restarts_total", model="text") == 2 * poisons
+    # Two that were in one grab share their first death.
+    assert poisons < server.metric("worker_restarts_total", model="text") <= 2 * poisons
 
 
 GREEDY = """

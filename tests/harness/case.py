@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving import Server, serving
+from serving import Server, serving, wait_until
 
 from harness import census
 from harness.checker import (
@@ -73,7 +73,14 @@ def ledger_server(
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     with serving(folder, *flags, TMPDIR=str(scratch), **(environment or {})) as server:
+        wait_until(lambda: is_whole(server), "all workers are ready, and not the first alone")
         yield server
+
+
+def is_whole(server: Server) -> bool:
+    """Whether every worker of ours takes requests."""
+    ours = [m for m in server.status()["models"] if m["name"] in ("text", "array")]
+    return all(w["phase"] == "ready" for m in ours for w in m["workers"])
 
 
 @dataclass

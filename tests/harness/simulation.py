@@ -415,7 +415,6 @@ class Simulation:
         self._law(
             self.batcher.queued == self.batcher.queued_bytes == 0, "the queue's counts are off"
         )
-        self._law(not self.batcher.suspects, "suspects are left")
         self._law(self.deadlines.next() is None, "deadlines are left")
         busy = [s for w in self.workers.values() for s in w.slots if s.is_busy or s.flights]
         self._law(not busy, "slots are busy for nobody")
