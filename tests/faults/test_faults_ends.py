@@ -231,6 +231,7 @@ def while_starting(folder: Path) -> Iterator[Server]:
 @contextlib.contextmanager
 def while_reloading(folder: Path) -> Iterator[Server]:
     with serving(folder, "slow.py:Slow", "--workers", "2") as server:
+        server.wait_for_workers("slow", 2)
         (folder / "wait").touch()
         server.send_signal(signal.SIGHUP)
         wait_until(lambda: len(server.lines("loading.txt")) == 4, "both load")
@@ -240,6 +241,7 @@ def while_reloading(folder: Path) -> Iterator[Server]:
 @contextlib.contextmanager
 def while_a_worker_is_replaced(folder: Path) -> Iterator[Server]:
     with serving(folder, "slow.py:Slow", "--workers", "2") as server:
+        server.wait_for_workers("slow", 2)
         (folder / "wait").touch()
         os.kill(server.workers("slow")[0], signal.SIGKILL)
         wait_until(lambda: len(server.lines("loading.txt")) == 3, "a new one loads")
@@ -249,6 +251,7 @@ def while_a_worker_is_replaced(folder: Path) -> Iterator[Server]:
 @contextlib.contextmanager
 def while_a_worker_stands_still(folder: Path) -> Iterator[Server]:
     with serving(folder, "slow.py:Slow", "--workers", "2") as server:
+        server.wait_for_workers("slow", 2)
         victim = server.workers("slow")[0]
         os.kill(victim, signal.SIGSTOP)
         wait_until(lambda: census.state(victim) == "T", "it stands still")

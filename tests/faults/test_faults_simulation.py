@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from harness.simulation import LawBrokenError, play
+from harness.actors import LawBrokenError
+from harness.simulation import play
 
 SEEDS = 10_000
 PARTS = 8

@@ -8,6 +8,8 @@
     census     counts what processes hold: descriptors, threads, shared memory, files
     proxy      stands between client and server, and spoils the connection
     case       one server under load and faults, from start to quiet
+    simulation the engine's pure parts in virtual time, with its `actors`
+    mutants    deliberate faults in the data path, and the tests that must catch them
     headline   a run of any length from the command line
     subject    the predictors that are served
 

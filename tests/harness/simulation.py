@@ -10,8 +10,8 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from harness.actors import Fate, LawBrokenError, Slot, Worker, request
 from headway.engine.batcher import Batcher, Limits
 from headway.engine.deadlines import TICK_S, Deadlines
 from headway.engine.fleet import Fleet, Order, Orders, Phase
@@ -23,45 +23,6 @@ BUSY_S = 12.0
 QUIET_S = 90.0
 MOST_SENDS = 2
 """A request is tried once more after its worker died, and no more; not the engine's own number."""
-
-
-class LawBrokenError(AssertionError):
-    """A run has shown that something is not as it must be."""
-
-
-@dataclass(eq=False)
-class Worker:
-    """A process that holds the model."""
-
-    id: int
-    slots: list["Slot"] = field(default_factory=list)
-    is_stopped: bool = False
-    is_suspended: bool = False
-    is_leaving: bool = False
-    is_gone: bool = False
-    withheld: list[Callable[[], None]] = field(default_factory=list)
-    """What it would have done while it stood still."""
-
-
-@dataclass(eq=False)
-class Slot:
-    """One place in a worker."""
-
-    worker: Worker
-    flights: dict[int, Flight] = field(default_factory=dict)
-    is_busy: bool = False
-
-
-@dataclass
-class Fate:
-    """What one request is meant to meet, and what it has met."""
-
-    flight: Flight
-    is_poison: bool
-    is_stream: bool
-    ends: list[str] = field(default_factory=list)
-    ended_at: float = 0.0
-    sends: int = 0
 
 
 class Simulation:
@@ -423,11 +384,6 @@ class Simulation:
             self._law(phases == [Phase.READY] * self.fleet.size, f"the fleet is {phases}")
             old = [m for m in self.fleet.members.values() if m.generation != self.fleet.generation]
             self._law(not old, "old ones are left")
-
-
-def request(id: int, body: bytes, now: float, timeout_s: float) -> Flight:
-    """A request that comes now."""
-    return Flight(id, body, queued_at=now, timeout_s=timeout_s)
 
 
 def play(seed: int) -> Simulation:

@@ -15,7 +15,7 @@ UNTESTED = {"P9", "P18", "P19"}
 ELSEWHERE = {"P32"}
 
 
-def tested() -> set[str]:
+def numbers_in_use() -> set[str]:
     """Numbers that the names of fault tests begin with."""
     found = set()
     for path in (ROOT / "tests" / "faults").glob("test_*.py"):
@@ -26,13 +26,13 @@ def tested() -> set[str]:
 
 
 def test_every_promise_has_a_test_or_says_that_it_has_none() -> None:
-    assert ROWS.keys() - tested() == UNTESTED | ELSEWHERE
+    assert ROWS.keys() - numbers_in_use() == UNTESTED | ELSEWHERE
     for number in UNTESTED:
         assert "*not built*" in ROWS[number][0] or "*in part*" in ROWS[number][0]
 
 
 def test_every_test_by_a_number_is_in_the_table() -> None:
-    assert tested() <= ROWS.keys()
+    assert numbers_in_use() <= ROWS.keys()
 
 
 def test_the_number_of_mutants_is_true() -> None:

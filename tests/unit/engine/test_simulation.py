@@ -3,7 +3,8 @@
 import os
 from collections import Counter
 
-from harness.simulation import LawBrokenError, play
+from harness.actors import LawBrokenError
+from harness.simulation import play
 
 SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(500)
 
