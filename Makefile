@@ -1,10 +1,11 @@
 # What people and CI type. Each target sets up what it needs; the lines themselves are in scripts/.
-.PHONY: help demo test test-faults lint bench docs clean
+.PHONY: help demo test test-faults soak lint bench docs clean
 
 help:
 	@echo "make demo         serve real models, ask one question, say what to try"
 	@echo "make test         every test but the faults"
-	@echo "make test-faults  the tests that break things on purpose"
+	@echo "make test-faults  the tests that break things on purpose, and the mutants"
+	@echo "make soak         mixed traffic with every fault (MINUTES=60)"
 	@echo "make lint         format, lint, types"
 	@echo "make bench        measure beside the peers (ONLY=name for a part)"
 	@echo "make docs         write docs/reference from the code"
@@ -22,6 +23,9 @@ test: install
 
 test-faults: install
 	@scripts/faults
+
+soak: install
+	@scripts/soak $(MINUTES)
 
 lint: install
 	@scripts/lint

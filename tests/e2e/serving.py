@@ -262,13 +262,18 @@ def write_subjects(folder: Path) -> None:
 
 
 @contextmanager
-def starting(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
-    """Start `headway serve` in a folder; at the end it is killed if it still runs."""
+def starting(
+    folder: Path, *arguments: str, by: str = sys.executable, **environment: str
+) -> Iterator[Server]:
+    """Start `headway serve` in a folder; at the end it is killed if it still runs.
+
+    `by` is what runs Python: Python itself, or a program that starts it.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HEADWAY_")}
     flags = [] if "--admin" in arguments else ["--admin", str(folder / "admin.sock")]
     with (folder / "stderr.txt").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "headway", "serve", *arguments, *flags],
+            [by, "-m", "headway", "serve", *arguments, *flags],
             cwd=folder,
             env={**kept, "XDG_RUNTIME_DIR": str(folder), **environment},
             stdout=subprocess.PIPE,
@@ -285,14 +290,16 @@ def starting(folder: Path, *arguments: str, **environment: str) -> Iterator[Serv
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+def serving(
+    folder: Path, *arguments: str, by: str = sys.executable, **environment: str
+) -> Iterator[Server]:
     """Serve on a free port until the end of the block, and see that it then ends in good order.
 
     A block that has ended the server itself is not asked for more.
     """
     port = [] if {"--port", "--unix"} & set(arguments) else ["--port", "0"]
     delay = [] if "--drain-delay-s" in arguments else ["--drain-delay-s", "0"]
-    with starting(folder, *arguments, *port, *delay, **environment) as server:
+    with starting(folder, *arguments, *port, *delay, by=by, **environment) as server:
         server.info = read_info(server)
         yield server
         if server.process.poll() is None:

@@ -133,7 +133,9 @@ def seeds(target: str) -> Iterator[bytes]:
         for message in (
             frames.Credit(),
             frames.Want(),
-            frames.Grab([frames.Entry(1, "v2", "infer", 3, 1.0, "id", {"a": "b"})]),
+            frames.Grab(
+                [frames.Entry(1, 3, 1.0, "id")], [frames.Question("v2", "infer", {"a": "b"})]
+            ),
             frames.Replies([frames.Answer(1, frames.WHOLE, 3)], is_credit=True, batches=[1]),
         ):
             yield b"\2\1\5" + frames.encode(message, [b"abc"])

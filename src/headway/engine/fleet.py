@@ -200,13 +200,17 @@ class Fleet:
         return (Order.START, id)
 
     def _retire_old(self) -> Orders:
-        """Tell to leave: one of an older generation for each new one that is ready, and whoever is too many."""
+        """Tell to leave: one of an older generation for each new one that is ready, and whoever is too many.
+
+        Of the old ones those go first that answer nobody now.
+        """
         ready = [m for m in self._current() if m.phase in _SERVING]
         old = [
             m
             for m in self.members.values()
             if m.generation < self.generation and m.phase in _SERVING
         ]
+        old.sort(key=lambda m: m.phase is Phase.READY)
         spare = max(0, len(ready) + len(old) - self.size)
         leaving = (old + ready[::-1])[:spare] if ready else []
         for member in leaving:

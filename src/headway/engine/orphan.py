@@ -4,14 +4,19 @@ On Linux the kernel sees to it, and takes along what the child has started. The 
 supervisor alone has the writing end; nothing is ever written. When that end closes, for which a kill -9 is enough, the
 kernel signals the owner of the reading end: here the child's whole process group. A grandchild that has moved to a
 group or session of its own is out of reach. Elsewhere only the closed channel tells, once somebody reads it.
+
+And the other way round: a supervisor that is process 1 of a container inherits the orphans of others, and lets go of
+those that ended.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import select
 import signal
 import sys
+from collections.abc import Container
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -37,3 +42,12 @@ def end_with_parent(lifeline: int) -> None:
     poll.register(lifeline, 0)
     if poll.poll(0):  # hung up: the parent ended before the kernel was told
         os._exit(0)
+
+
+def bury_orphans(ours: Container[int]) -> None:
+    """Let go of ended processes that nobody else waits for; `ours` are those that somebody does."""
+    with contextlib.suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in ours:
+                return  # its pidfd says so too; the others' turn comes with the next look
+            os.waitpid(ended.si_pid, os.WNOHANG)

@@ -29,6 +29,7 @@ from headway.engine.messages import (
     Parted,
     Ready,
 )
+from headway.engine.orphan import bury_orphans
 from headway.engine.party import Party, ended_by
 from headway.engine.watch import Watch
 from headway.errors import Exit, NotLoaded
@@ -138,15 +139,12 @@ class Supervisor:
         log.info("draining", extra={"delay_s": delay_s, "grace_s": self.settings.grace_s})
         for gateway in self.gateways.values():
             gateway.channel.send(Drain(delay_s, self.settings.grace_s))
-        # Ours is the last copy of the listening socket: while it is open, clients are made to wait.
-        self._loop.call_later(delay_s, self._stop_listening)
+        # The gateways have copies of the listening socket. The last to close its own takes who waits in it.
+        for listener in self._listeners:
+            listener.close()
         # A gateway that does not say so in time is not waited for.
         self._loop.call_later(delay_s + self.settings.grace_s + 1.0, self._end, Exit.GRACE)
         self._see_drained()
-
-    def _stop_listening(self) -> None:
-        for listener in self._listeners:
-            listener.close()
 
     def reload(self) -> None:
         """Replace all workers by new ones with the files as they are now; the old ones serve until then."""
@@ -380,6 +378,8 @@ class Supervisor:
 
     def _look_around(self, now: float) -> None:
         """Ask everybody for a sign of life, and let the clock have its say."""
+        if os.getpid() == 1:
+            bury_orphans({child.pid for child in (*self._workers, *self.gateways.values())})
         for child, (party, worker) in list(self._workers.items()):
             if worker in party.loaded:
                 child.ping()

@@ -179,9 +179,12 @@ class Connection(asyncio.Protocol):
             self._end(is_lingering=False)
 
     def close_idle(self) -> None:
-        """Close the connection unless a request is under way."""
+        """Close the connection unless a request is under way; a new one may still send its first, soon."""
         if not self._is_asked and not self._is_ending and self._reader.is_empty:
-            self._end(is_lingering=False)
+            if self._serial:
+                self._end(is_lingering=False)
+            else:
+                self.deadline = self._listener.idle_deadline
 
     def give_up(self) -> None:
         """Refuse a request of which not all has come."""

@@ -1,9 +1,11 @@
 """All connections of one gateway: what they share, how many there may be, when their time is over, how they end."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from email.utils import formatdate
 
 from headway.config import ServerSettings
@@ -13,6 +15,8 @@ from headway.server.connection import Connection
 from headway.server.exchange import App
 from headway.server.http1 import Heads, Limits
 
+_LAST_S = 1.0
+"""Who has connected just before the end may send a first request within this."""
 _TICK_S = 0.25
 _BACKLOG = 2048
 
@@ -54,6 +58,8 @@ class Listener:
         self._connections: set[Connection] = set()
         self._refused: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
+        self._queues: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+        """The listening sockets once more, for who waits in them at the end."""
         self._timer: asyncio.TimerHandle | None = None
         shortest_s = min(settings.head_timeout_s, settings.body_timeout_s, settings.idle_timeout_s)
         self._tick_s = min(_TICK_S, shortest_s / 4)
@@ -71,6 +77,7 @@ class Listener:
     async def listen(self, listening: socket.socket, context: ssl.SSLContext | None = None) -> None:
         """Accept connections from a listening socket, over TLS if a context is given."""
         timeout_s = self.settings.head_timeout_s if context else None
+        self._queues.append((listening.dup(), context))
         is_unix = listening.family == socket.AF_UNIX
         create = self._loop.create_unix_server if is_unix else self._loop.create_server
         server = await create(
@@ -88,11 +95,22 @@ class Listener:
         """From now on, close each connection with its next answer."""
         self.is_draining = True
 
+    async def end_listening(self) -> None:
+        """Take the connections that wait to be accepted, then stop listening: none of them is lost."""
+        waiting = [(sock, tls) for queue, tls in self._queues for sock in _accepted(queue)]
+        self.stop_listening()
+        for sock, tls in waiting:
+            with contextlib.suppress(OSError):  # it has left meanwhile
+                await self._loop.connect_accepted_socket(lambda: Connection(self), sock, ssl=tls)
+
     def stop_listening(self) -> None:
         """Accept no more connections, and close those that no request is under way on."""
         self.drain()
         while self._servers:
             self._servers.pop().close()
+        while self._queues:
+            self._queues.pop()[0].close()
+        self.idle_deadline = self.now() + _LAST_S
         for connection in tuple(self._connections):
             connection.close_idle()
 
@@ -135,9 +153,20 @@ class Listener:
 
     def _tick(self) -> None:
         now = self._loop.time()
-        self.idle_deadline = now + self._tick_s + self.settings.idle_timeout_s
+        idle_s = self.settings.idle_timeout_s if self._servers else _LAST_S
+        self.idle_deadline = now + self._tick_s + idle_s
         self.answers.set_date(formatdate(time.time(), usegmt=True))
         due = [c for c in (*self._connections, *self._refused) if c.deadline <= now]
         for connection in due:
             connection.expire()
         self._timer = self._loop.call_later(self._tick_s, self._tick)
+
+
+def _accepted(queue: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait in a listening socket now."""
+    queue.setblocking(False)
+    with contextlib.suppress(OSError):  # BlockingIOError: that was the last one
+        while True:
+            sock, _ = queue.accept()
+            sock.setblocking(False)
+            yield sock

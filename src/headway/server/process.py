@@ -133,7 +133,7 @@ class Process:
         self._state.is_draining = True
         self._listener.drain()
         await asyncio.sleep(message.delay_s)
-        self._listener.stop_listening()
+        await self._listener.end_listening()
         end_at = time.monotonic() + message.grace_s
         while self._listener.connections and time.monotonic() < end_at:
             await asyncio.sleep(_DRAIN_LOOK_S)

@@ -131,6 +131,20 @@ def test_the_old_one_leaves_only_when_the_new_one_has_joined() -> None:
     assert fleet.parted(1) == [(Order.LEAVE, 1)]
 
 
+def test_of_the_old_ones_the_silent_leaves_first() -> None:
+    fleet = Fleet(2, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1)
+    ready(fleet, 2)
+    fleet.heard(1, 5.0)
+    assert fleet.tick(5.0) == [(Order.SUSPEND, 2)]
+
+    fleet.replace(5.0)
+
+    assert ready(fleet, 3, 5.5) == [(Order.PART, 2)]
+    assert fleet.ready == 2
+
+
 def test_a_replacement_that_refuses_leaves_the_old_one_in_service() -> None:
     fleet = Fleet(2, 60.0, 30.0)
     fleet.start(0.0)

@@ -87,7 +87,8 @@ def test_missing_tells_how_much_a_frame_still_lacks() -> None:
 
 
 def test_text_that_is_no_utf_8_is_no_frame_of_ours() -> None:
-    frame = frames.encode(Grab([Entry(1, "v2", "infer", 0, 1.0, "id")])).replace(b"v2", b"\x80\x80")
+    grab = Grab([Entry(1, 0, 1.0, "id")], [Question("v2", "infer")])
+    frame = frames.encode(grab).replace(b"v2", b"\x80\x80")
 
     with pytest.raises(FrameError, match="header can't be read"):
         frames.decode(memoryview(frame)[4:])

@@ -1,0 +1,314 @@
+"""Servers are told to stop, to reload, are started twice; gateways die (P27-P31)."""
+
+import asyncio
+import contextlib
+import http.client
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import census, schedule
+from harness.case import Case, ledger_server, seed, write_subject
+from harness.checker import complaints, ways
+from harness.ledger import Ledger, Load, Mix
+from harness.schedule import plan
+from harness.truth import End
+from serving import (
+    START_S,
+    Server,
+    call,
+    read_answer,
+    serving,
+    starting,
+    wait_until,
+    write_subjects,
+)
+
+from headway.errors import Exit
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_P27_a_stop_under_load_answers_all_that_was_accepted(tmp_path: Path, turn: int) -> None:
+    flags = ["--drain-delay-s", "0.5", "--grace-s", "10"]
+    with ledger_server(tmp_path, *flags) as server:
+        ledger = Ledger()
+        asyncio.run(load_over_the_end(server, ledger, turn))
+        ledger.close()
+        told = f"seed {seed()}\n{ledger.summary()}\n{ledger.bad}"
+        assert complaints(ledger.counts, ways(good="failed unconnected")) == [], told
+        assert ledger.count(End.EXACT) > 100, told
+        assert ledger.count(End.FAILED) > 0, f"void: it did not end under load\n{told}"
+        assert server.wait() == Exit.OK
+
+
+async def load_over_the_end(server: Server, ledger: Ledger, turn: int) -> None:
+    load = Load(ledger, server.port, seed() + turn, 32, 400.0, Mix())
+    asking = asyncio.create_task(load.run())
+    await asyncio.sleep(0.5 + 0.1 * turn)
+    server.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(server.wait, 20)
+    await asyncio.sleep(0.2)
+    load.stop()
+    await asking
+
+
+def test_P27_every_kind_of_client_that_was_accepted_gets_its_end_in_order(tmp_path: Path) -> None:
+    write_subjects(tmp_path)
+    (tmp_path / "headway.yaml").write_text(
+        """
+models:
+  gate: {predictor: "subjects.py:Gate", workers: 1}
+  count: {predictor: "subjects.py:Count", workers: 1}
+"""
+    )
+    with serving(tmp_path, "--drain-delay-s", "0.5", "--grace-s", "15") as server:
+        idle = server.connect()
+        assert call(idle, "GET", "/health/live").status == 200
+        running = server.ask_later("gate", {"text": "running", "until": "go"})
+        server.wait_for_line("entered.txt", "running")
+        queued = server.ask_later("gate", {"text": "queued"})
+        server.wait_for_queue("gate", 1)
+        stream = server.send("count", {"upto": 4, "name": "stream", "until": "go"})
+        body = b'{"text": "half"}'
+        half = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        head = "POST /models/gate/predict HTTP/1.1\r\nhost: t\r\ncontent-type: application/json"
+        half.sendall(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body[:5])
+        piped = server.send("gate", {"text": "first"})
+        piped.sendall(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        wait_until(lambda: server.metric("connections") >= 6, "all are accepted")
+
+        server.send_signal(signal.SIGTERM)
+        wait_until(lambda: server.call("GET", "/health/ready").status == 503, "it is not ready", 2)
+        late = server.ask_later("gate", {"text": "late"})
+        server.wait_for_queue("gate", 3)
+        wait_until(lambda: not accepts(server), "the listener is closed", 5)
+        half.sendall(body[5:])
+        server.path("go").touch()
+
+        answers = [f.result(20) for f in (running, queued, late)]
+        assert [a.json for a in answers] == ["RUNNING", "QUEUED", "LATE"]
+        assert {a.headers.get("connection") for a in answers} == {"close"}
+        assert read_answer(half).json == "HALF"
+        assert read_all(stream).endswith(b"0\r\n\r\n")
+        assert read_answer(piped).json == "FIRST"
+        assert idle.sock.recv(1) == b""
+        idle.close()
+        assert server.wait() == Exit.OK
+
+
+def accepts(server: Server) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def read_all(sock: socket.socket) -> bytes:
+    received = b""
+    with sock:
+        while data := sock.recv(1 << 16):
+            received += data
+    return received
+
+
+def test_P28_reloads_without_a_pause_of_good_code_and_bad_fail_nobody_and_leak_nothing(
+    tmp_path: Path,
+) -> None:
+    with ledger_server(tmp_path) as server:
+        rng = random.Random(seed())
+        case = Case(server, per_s=200, is_counted=False)  # who waits for the last one asks too
+        is_over = threading.Event()
+        case.ledger.live = set(range(1, 1000))
+
+        def reload_on() -> None:
+            version = 1
+            while not is_over.wait(rng.choice((0.1, 0.1, 0.8))):
+                if rng.random() < 0.5:
+                    (tmp_path / "subject.py").write_text(rng.choice(BROKEN))
+                else:
+                    version += 1
+                    write_subject(tmp_path, version)
+                server.send_signal(signal.SIGHUP)
+            write_subject(tmp_path, 999)
+            server.send_signal(signal.SIGHUP)
+            wait_until(lambda: is_version(server, 999), "the last one serves")
+            wait_until(lambda: len(workers(server)) == 3, "the old ones are gone")
+
+        reloading = threading.Thread(target=reload_on)
+        reloading.start()
+        timer = threading.Timer(6.0, is_over.set)
+        timer.start()
+        try:
+            case.run(10)
+        finally:
+            is_over.set()
+            reloading.join()
+        assert "load_refused" in server.log, "void: nothing bad was tried"
+        case.see()
+
+
+BROKEN = ("this is no Python", "import no_such_module", "raise SystemExit(3)", "Text = 1")
+
+
+def is_version(server: Server, version: int) -> bool:
+    answer = server.ask("text", {"id_lo": 1, "id_hi": 0, "text": "a"})
+    return bool(answer.json[2] == version)
+
+
+def workers(server: Server) -> list[int]:
+    return [w["pid"] for m in server.status()["models"] for w in m["workers"]]
+
+
+def test_P28_a_bad_file_is_refused_with_its_line_and_the_old_code_goes_on(tmp_path: Path) -> None:
+    with ledger_server(tmp_path) as server:
+        before = workers(server)
+        (tmp_path / "subject.py").write_text("x = 1\nthis is no Python\n")
+        server.send_signal(signal.SIGHUP)
+        wait_until(lambda: "load_refused" in server.log, "it is refused")
+        assert "line 2" in server.log
+        wait_until(lambda: workers(server) == before, "nothing of it is left")
+        assert is_version(server, 1)
+
+
+def test_P29_a_killed_gateway_costs_its_own_requests_and_the_others_accept_at_once(
+    tmp_path: Path,
+) -> None:
+    with ledger_server(tmp_path) as server:
+        case = Case(server, mix=Mix(leaver=0.02), allowed=ways(good="failed cut"), per_s=400)
+        kinds = [schedule.KILL_GATEWAY]
+        case.run(6, plan(case.seed, kinds, every_s=0.7, until_s=6)).see()
+        kills = len(case.nemesis.struck)
+        assert kills >= 5
+        assert case.ledger.count(End.FAILED) <= kills * case.clients, "one of each client at most"
+        assert case.ledger.longest_s < 2.0, "nobody waited for the successor"
+        assert server.metric("gateway_restarts_total") == kills
+
+
+def test_P29_a_gateway_that_stands_still_holds_up_its_own_clients_alone(tmp_path: Path) -> None:
+    with ledger_server(tmp_path) as server:
+        case = Case(server, per_s=200)
+        kinds = [schedule.STOP_GATEWAY, schedule.STOP_SUPERVISOR]
+        case.run(5, plan(case.seed, kinds, every_s=1.0, until_s=4)).see()
+        took_s = case.ledger.quantile_s(0.3, End.EXACT)
+        assert took_s < 0.5
+
+
+SLOW_LOAD = """
+import time
+from pathlib import Path
+import headway as hw
+
+class Slow(hw.Predictor):
+    def load(self) -> None:
+        here = Path(__file__)
+        with here.with_name("loading.txt").open("a") as file:
+            file.write("yes\\n")
+        while here.with_name("wait").exists():
+            time.sleep(0.01)
+
+    def predict(self, number: int) -> int:
+        return number
+"""
+
+
+@contextlib.contextmanager
+def while_starting(folder: Path) -> Iterator[Server]:
+    (folder / "wait").touch()
+    with starting(folder, "slow.py:Slow", "--workers", "2", "--port", "0") as server:
+        wait_until(lambda: len(server.lines("loading.txt")) == 2, "both load", START_S)
+        yield server
+
+
+@contextlib.contextmanager
+def while_reloading(folder: Path) -> Iterator[Server]:
+    with serving(folder, "slow.py:Slow", "--workers", "2") as server:
+        server.wait_for_workers("slow", 2)
+        (folder / "wait").touch()
+        server.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(server.lines("loading.txt")) == 4, "both load")
+        yield server
+
+
+@contextlib.contextmanager
+def while_a_worker_is_replaced(folder: Path) -> Iterator[Server]:
+    with serving(folder, "slow.py:Slow", "--workers", "2") as server:
+        server.wait_for_workers("slow", 2)
+        (folder / "wait").touch()
+        os.kill(server.workers("slow")[0], signal.SIGKILL)
+        wait_until(lambda: len(server.lines("loading.txt")) == 3, "a new one loads")
+        yield server
+
+
+@contextlib.contextmanager
+def while_a_worker_stands_still(folder: Path) -> Iterator[Server]:
+    with serving(folder, "slow.py:Slow", "--workers", "2") as server:
+        server.wait_for_workers("slow", 2)
+        victim = server.workers("slow")[0]
+        os.kill(victim, signal.SIGSTOP)
+        wait_until(lambda: census.state(victim) == "T", "it stands still")
+        yield server
+
+
+SITUATIONS = (
+    while_starting,
+    while_reloading,
+    while_a_worker_is_replaced,
+    while_a_worker_stands_still,
+)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_P30_a_stop_ends_within_its_grace_whatever_is_going_on(
+    tmp_path: Path, situation: "Callable[[Path], contextlib.AbstractContextManager[Server]]"
+) -> None:
+    for turn in range(3):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        (folder / "slow.py").write_text(SLOW_LOAD)
+        with situation(folder) as server:
+            told_at = time.monotonic()
+            server.send_signal(signal.SIGTERM)
+            code = server.wait(10)
+            assert time.monotonic() - told_at < 5.0
+            assert code in (Exit.OK, Exit.INTERRUPTED)
+            wait_until(lambda s=server: not census.alive(s.process.pid), "nobody is left", 2)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("taken", ["port", "admin"])
+def test_P31_a_second_server_fails_at_once_and_says_why_and_the_first_serves_on(
+    tmp_path: Path, taken: str
+) -> None:
+    with ledger_server(tmp_path) as first:
+        flags = {
+            "port": ["--port", str(first.port), "--admin", str(tmp_path / "other.sock")],
+            "admin": ["--port", "0"],
+        }[taken]
+        before = census.count(first.process.pid)
+        started_at = time.monotonic()
+        with starting(tmp_path, *flags) as second:
+            assert second.wait(START_S) == Exit.LISTEN
+            assert time.monotonic() - started_at < 5.0
+            assert "in use" in second.log
+        assert census.count(first.process.pid).processes == before.processes
+        assert not (tmp_path / "other.sock").exists()
+        assert is_version(first, 1)
+        assert first.status()["is_ready"]
+
+
+def test_who_is_told_to_come_back_on_a_new_connection_can(tmp_path: Path) -> None:
+    with ledger_server(tmp_path, gateways=1) as server:
+        (victim,) = server.gateways()
+        os.kill(victim, signal.SIGKILL)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            server.ask("text", {"id_lo": 1, "id_hi": 0, "text": "a"})
+        wait_until(lambda: server.gateways() not in ([], [victim]), "there is a new one")
+        assert is_version(server, 1)

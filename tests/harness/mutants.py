@@ -1,0 +1,321 @@
+"""Deliberate faults in the data path: each is made in a copy of the source, and a named quick test must fail then.
+
+    python -m harness.mutants [NAME ...]
+
+A mutant names its file, the exact text that it replaces and the test that must catch it. Text that is not found,
+or found more than once, is a failure too: a mutant that was not made proves nothing. So is a test that fails
+without any mutant.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 60.0
+"""A test that takes longer has caught its mutant too: it hangs."""
+
+GRAB = "tests/unit/engine/test_grab.py::"
+LAWS = "tests/unit/engine/test_batcher.py::TestLaws"
+SIMULATED = (
+    "tests/unit/engine/test_simulation.py::test_every_seed_ends_each_request_once_and_comes_to_rest"
+)
+LEDGER = (
+    "tests/e2e/test_ledger_short.py::test_three_thousand_requests_of_every_mood_end_as_they_should"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One deliberate fault."""
+
+    name: str
+    file: str
+    """Below src/headway."""
+    find: str
+    replace: str
+    test: str
+
+    def mutate(self, text: str) -> str:
+        """The text with the fault in it.
+
+        Raises:
+            LookupError: the text to replace is not there once.
+        """
+        if text.count(self.find) != 1:
+            raise LookupError(
+                f"{self.name}: {self.file} holds {text.count(self.find)} times {self.find!r};"
+                " the code has changed: mend the mutant in tests/harness/mutants.py"
+            )
+        return text.replace(self.find, self.replace)
+
+
+JOINED = """\
+        import msgspec
+        try:
+            joined = b"[" + b",".join(bytes(t.ask.body) for t in tickets) + b"]"
+            parts = msgspec.json.decode(joined)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            parts = []
+        if len(parts) == len(tickets):
+            for ticket, part in zip(tickets, parts):
+                ticket.ask.body = msgspec.json.encode(part)
+        decoded = [t for t in tickets if self._decode(t)]"""
+
+MUTANTS = (
+    Mutant(
+        "match by order",
+        "engine/gateway.py",
+        "flight = link.flights.get(answer.id)",
+        "flight = next(iter(link.flights.values()), None)",
+        f"{LEDGER}[1]",
+    ),
+    Mutant(
+        "resolve all waiters in one try",
+        "engine/grab.py",
+        "            if ticket.is_done or ticket.call is None:\n                continue",
+        "            if ticket.is_done or ticket.call is None:\n                return",
+        "tests/unit/engine/test_grab_leavers.py::test_who_leaves_before_his_call_strands_no_mate",
+    ),
+    Mutant(
+        "join bodies before parsing",
+        "engine/grab.py",
+        "        decoded = [t for t in tickets if self._decode(t)]",
+        JOINED,
+        f"{GRAB}test_pieces_that_would_be_one_document_when_joined_are_each_refused",
+    ),
+    Mutant(
+        "take whatever number of rows the model gives",
+        "model/output.py",
+        "    if len(values) != rows:\n",
+        "    if len(values) < rows:\n",
+        "tests/unit/model/test_wire_batches.py::"
+        "test_a_batch_answer_of_another_form_is_the_models_mistake",
+    ),
+    Mutant(
+        "lose a credit",
+        "engine/worker.py",
+        "        if not keeps:\n            self._take_back(line)",
+        "",
+        f"{LEDGER}[2]",
+    ),
+    Mutant(
+        "deliver a late answer",
+        "engine/life.py",
+        "    _row(_S.DONE),",
+        "    _row(_S.DONE, ANSWER=(_S.DONE, _A.DELIVER)),",
+        "tests/unit/engine/test_life.py::"
+        "test_a_request_ends_once_and_nothing_happens_to_it_afterwards",
+    ),
+    Mutant(
+        "give a late answer to the connection's next request",
+        "server/connection.py",
+        "        if serial != self._serial or not self._is_asked:\n",
+        "        if not self._is_asked:\n",
+        "tests/integration/http/test_http_exchange.py::"
+        "test_late_and_double_answers_never_reach_the_next_request",
+    ),
+    Mutant(
+        "hand out the parts of an answer shifted by one",
+        "engine/grab.py",
+        "zip(batch, self._wire.split(result, sizes), strict=True)",
+        "zip(batch[1:] + batch[:1], self._wire.split(result, sizes), strict=True)",
+        f"{GRAB}test_each_request_of_any_grab_gets_its_own_answer_exactly_once",
+    ),
+    Mutant(
+        "drop a row in bisecting",
+        "engine/rows.py",
+        "            rest.append((owner, rows[left:]))",
+        "            rest.append((owner, rows[left + 1 :]))",
+        f"{GRAB}test_each_request_of_any_grab_gets_its_own_answer_exactly_once",
+    ),
+    Mutant(
+        "do not bisect",
+        "engine/grab.py",
+        "        if total == 1 or not may_repeat:\n",
+        "        if total:\n",
+        f"{GRAB}test_a_bad_row_costs_a_logarithm_of_calls",
+    ),
+    Mutant(
+        "call twice what must not be called twice",
+        "engine/grab.py",
+        "        if total == 1 or not may_repeat:\n",
+        "        if total == 1:\n",
+        f"{GRAB}test_a_failing_call_of_a_predictor_that_must_not_be_asked_twice_is_not_repeated",
+    ),
+    Mutant(
+        "retry twice",
+        "engine/life.py",
+        "MAX_ATTEMPTS = 2",
+        "MAX_ATTEMPTS = 3",
+        SIMULATED,
+    ),
+    Mutant(
+        "retry with others",
+        "engine/life.py",
+        "            self.is_alone = True\n",
+        "",
+        "tests/unit/engine/test_life.py::test_a_lost_request_is_tried_again_alone_then_given_up",
+    ),
+    Mutant(
+        "retry what must not be repeated",
+        "engine/life.py",
+        "if is_idempotent and self.attempts",
+        "if self.attempts",
+        "tests/unit/engine/test_life.py::"
+        "test_a_request_that_may_not_be_repeated_is_given_up_at_once",
+    ),
+    Mutant(
+        "forget a deadline",
+        "engine/deadlines.py",
+        "        while self._order and self._order[0] * TICK_S <= now:",
+        "        if self._order and self._order[0] * TICK_S <= now:",
+        "tests/unit/engine/test_deadlines.py::"
+        "test_who_is_due_is_past_his_deadline_and_within_a_tick_nobody_is_missed",
+    ),
+    Mutant(
+        "keep who is done among the deadlines",
+        "engine/deadlines.py",
+        "            flights.pop(flight.id, None)",
+        "            pass",
+        "tests/unit/engine/test_deadlines.py::test_the_discarded_are_forgotten",
+    ),
+    Mutant(
+        "drop the last of a grab",
+        "engine/batcher.py",
+        "        self.queued_bytes -= sum(f.size for f in grab)\n        return grab",
+        "        self.queued_bytes -= sum(f.size for f in grab)\n"
+        "        return grab[:-1] if len(grab) > 1 else grab",
+        SIMULATED,
+    ),
+    Mutant(
+        "lose count of the queue's bytes",
+        "engine/batcher.py",
+        "        self.queued_bytes -= sum(f.size for f in grab)\n",
+        "",
+        SIMULATED,
+    ),
+    Mutant(
+        "send who has left",
+        "engine/batcher.py",
+        "                if flight.state is not State.QUEUED:\n",
+        "                if False:\n",
+        LAWS,
+    ),
+    Mutant(
+        "take all there is",
+        "engine/batcher.py",
+        "share = min(-(-self.queued // max(slots, 1)), self.limits.max_batch)",
+        "share = self.limits.max_batch",
+        LAWS,
+    ),
+    Mutant(
+        "compute for nobody",
+        "engine/grab.py",
+        "        if ticket.is_cancelled:\n            self._fail(ticket, Cancelled())",
+        "        if False:\n            self._fail(ticket, Cancelled())",
+        f"{GRAB}test_what_is_cancelled_or_expires_while_others_run_is_never_computed",
+    ),
+    Mutant(
+        "run a suspect beside others",
+        "engine/gate.py",
+        "            while self._inside or self._is_taken:",
+        "            while self._is_taken:",
+        "tests/unit/engine/test_gate.py::"
+        "test_one_who_must_be_alone_waits_for_those_inside_and_keeps_others_out",
+    ),
+    Mutant(
+        "retire one worker too many",
+        "engine/fleet.py",
+        "spare = max(0, len(ready) + len(old) - self.size)",
+        "spare = max(0, len(ready) + len(old) - self.size + 1)",
+        SIMULATED,
+    ),
+    Mutant(
+        "cut frames anywhere",
+        "engine/frames.py",
+        "            at += 4 + rest\n",
+        "            at += 4 + rest + (rest > 200)\n",
+        "tests/unit/engine/test_frames.py::test_messages_survive_however_their_bytes_are_cut",
+    ),
+    Mutant(
+        "count every end as an answer",
+        "engine/gateway.py",
+        "        pool.tally.answered(outcome, now",
+        "        pool.tally.answered(0, now",
+        f"{LEDGER}[1]",
+    ),
+)
+
+
+def run_tests(source: Path, *tests: str) -> bool:
+    """Whether tests pass with headway from a folder."""
+    kept = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(source), *kept]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(source / "hypothesis"),
+    }
+    where = "import headway; print(headway.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", where], env=environment, capture_output=True, check=True, cwd=source
+    )
+    assert found.stdout.decode().startswith(str(source)), "another headway would be tested"
+    quiet = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
+    command = [sys.executable, "-m", "pytest", *quiet, *tests]
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, timeout=LIMIT_S, cwd=ROOT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    assert done.returncode in (0, 1), done.stdout.decode() + done.stderr.decode()
+    return done.returncode == 0
+
+
+def copy_source(folder: Path) -> Path:
+    """A copy of the package in a folder of its own."""
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "src" / "headway", folder / "headway", ignore=skipped)
+    return folder
+
+
+def is_caught(mutant: Mutant) -> bool:
+    """Make a mutant, and run its test."""
+    with tempfile.TemporaryDirectory() as temporary:
+        source = copy_source(Path(temporary).resolve())
+        path = source / "headway" / mutant.file
+        path.write_text(mutant.mutate(path.read_text(encoding="utf-8")), encoding="utf-8")
+        return not run_tests(source, mutant.test)
+
+
+def main(names: Sequence[str]) -> int:
+    """Try all mutants, or those named; returns how many were not caught."""
+    chosen = [m for m in MUTANTS if not names or m.name in names]
+    assert chosen, f"known: {[m.name for m in MUTANTS]}"
+    for mutant in chosen:
+        mutant.mutate((ROOT / "src" / "headway" / mutant.file).read_text(encoding="utf-8"))
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        tests = sorted({mutant.test for mutant in chosen})
+        assert run_tests(copy_source(Path(temporary).resolve()), *tests), "they fail unmutated"
+    with ThreadPoolExecutor(2) as pool:
+        caught = list(pool.map(is_caught, chosen))
+    for mutant, is_dead in zip(chosen, caught, strict=True):
+        told = "caught " if is_dead else "MISSED "
+        print(f"{told} {mutant.name:<52} {mutant.test.rpartition('::')[2]}")
+    missed = len(chosen) - sum(caught)
+    print(f"{len(chosen) - missed} of {len(chosen)} caught in {time.monotonic() - started:.0f} s")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

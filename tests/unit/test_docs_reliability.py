@@ -1,0 +1,41 @@
+"""The table of promises says what is tested: each row that names a file of faults has a test by its number."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "explain" / "reliability.md").read_text(encoding="utf-8")
+ROWS = {
+    number: [cell.strip() for cell in cells.split("|")]
+    for number, cells in re.findall(r"^\| (P[0-9]+) \| (.*) \|$", PAGE, re.M)
+}
+UNTESTED = {"P9", "P18", "P19"}
+"""Not built, or in part: the row says so."""
+ELSEWHERE = {"P32"}
+
+
+def numbers_in_use() -> set[str]:
+    """Numbers that the names of fault tests begin with."""
+    found = set()
+    for path in (ROOT / "tests" / "faults").glob("test_*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and (m := re.match(r"test_(P[0-9]+)_", node.name)):
+                found.add(m[1])
+    return found
+
+
+def test_every_promise_has_a_test_or_says_that_it_has_none() -> None:
+    assert ROWS.keys() - numbers_in_use() == UNTESTED | ELSEWHERE
+    for number in UNTESTED:
+        assert "*not built*" in ROWS[number][0] or "*in part*" in ROWS[number][0]
+
+
+def test_every_test_by_a_number_is_in_the_table() -> None:
+    assert numbers_in_use() <= ROWS.keys()
+
+
+def test_the_number_of_mutants_is_true() -> None:
+    text = (ROOT / "tests" / "harness" / "mutants.py").read_text(encoding="utf-8")
+    (told,) = re.findall(r"([0-9]+) deliberate faults", PAGE)
+    assert text.count("    Mutant(\n") == int(told)
