@@ -150,7 +150,7 @@ def written(asked: Asked, mix: Mix, rng: random.Random) -> bytes:
         path, body = f"/models/{mix.model}/predict", _native_body(asked, rng)
     head = [
         f"POST {path} HTTP/1.1",
-        "host: test",
+        "host: localhost",
         "content-type: application/json",
         f"content-length: {len(body)}",
     ]
