@@ -32,6 +32,8 @@ class Deadlines:
         flights = self._ticks.get(int(flight.deadline / TICK_S) + 1)
         if flights is not None:
             flights.pop(flight.id, None)
+            if not flights:
+                flights.clear()  # an emptied dict keeps the room that it had
 
     def due(self, now: float) -> list[Flight]:
         """Take out the flights whose deadline has passed."""

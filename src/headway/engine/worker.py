@@ -232,7 +232,7 @@ class Control:
 
 def main(argv: list[str]) -> int:
     """Be a worker; `argv` holds the descriptors of the control socket and the lifeline, and how to log."""
-    gc.set_threshold(GC_THRESHOLD, 50, 50)
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
     # The supervisor decides when a worker ends; a Ctrl-C at the terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -82,7 +82,7 @@ class Process:
             await self._listener.listen(socket.socket(fileno=fd), context)
         gc.collect()
         gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD, 50, 50)
+        gc.set_threshold(_GC_THRESHOLD, 10, 10)
         await self._stopped
         self._listener.close()
 
