@@ -27,6 +27,7 @@ LAWS = "tests/unit/engine/test_batcher.py::TestLaws"
 SIMULATED = (
     "tests/unit/engine/test_simulation.py::test_every_seed_ends_each_request_once_and_comes_to_rest"
 )
+LENDING = "tests/unit/engine/test_lending.py::TestLending::runTest"
 LEDGER = (
     "tests/e2e/test_ledger_short.py::test_three_thousand_requests_of_every_mood_end_as_they_should"
 )
@@ -101,10 +102,31 @@ MUTANTS = (
     ),
     Mutant(
         "lose a credit",
-        "engine/worker.py",
-        "        if not keeps:\n            self._take_back(line)",
+        "engine/slot.py",
+        "        if not keeps:\n            self._tell(self._loan.returned(line.gateway))",
         "",
         f"{LEDGER}[2]",
+    ),
+    Mutant(
+        "forget which gateway waits",
+        "engine/loan.py",
+        "        self._wants[gateway] = True",
+        "",
+        LENDING,
+    ),
+    Mutant(
+        "ask for a credit only once",
+        "engine/link.py",
+        "        self.has_asked = False  #",
+        "        #",
+        LENDING,
+    ),
+    Mutant(
+        "lend a credit twice",
+        "engine/loan.py",
+        "return self._lend(gateway) if self.holder is None else []",
+        "return self._lend(gateway)",
+        LENDING,
     ),
     Mutant(
         "deliver a late answer",

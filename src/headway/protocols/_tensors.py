@@ -27,8 +27,6 @@ LARGE_BYTES = 16 * 1024
 """JSON data from this size on is read into one buffer."""
 MAX_COUNT = 2**40
 """More elements than any body can hold, and far from where 64 bits would wrap."""
-_MAX_EMPTY_ROWS = 2**16
-"""Rows without an element cost no byte of a body, and a turn of every loop over rows."""
 
 
 class Type(NamedTuple):
@@ -80,11 +78,8 @@ def bad(name: str, expected: str, found: str) -> BadInput:
 def count_of(name: str, shape: Sequence[int]) -> int:
     """The number of elements, in integers that can't wrap. Raises BadInput."""
     count = math.prod(shape)
-    if not count:
-        if math.prod(n or 1 for n in shape) > MAX_COUNT:
-            raise bad(name, "a shape that memory could hold", str(shape)[:80])
-        if shape[0] > _MAX_EMPTY_ROWS:
-            raise bad(name, f"at most {_MAX_EMPTY_ROWS} rows without an element", str(shape)[:80])
+    if not count and math.prod(n or 1 for n in shape) > MAX_COUNT:
+        raise bad(name, "a shape that memory could hold", str(shape)[:80])
     return count
 
 

@@ -194,7 +194,7 @@ def _blocks(
     """Binary tensors lie behind the JSON, in the order of the inputs that claim them."""
     blocks: dict[str, Block] = {}
     offset = 0
-    if sum(bytes(tensor.data) in lifted for tensor in inputs) != len(lifted):
+    if lifted and sum(bytes(tensor.data) in lifted for tensor in inputs) != len(lifted):
         raise _refused("inference request", "data in an input, once", "data elsewhere")
     for tensor in inputs:
         name = tensor.name
@@ -290,7 +290,8 @@ def _check_offered(where: str, parameters: Mapping[str, Any]) -> None:
 def _json_block(tensor: _Input, lifted: Mapping[bytes, bytes]) -> Block:
     is_base64 = tensor.parameters is not None and tensor.parameters.get("content_type") == "base64"
     raw = bytes(tensor.data)
-    raw = lifted.get(raw, raw)
+    if lifted:
+        raw = lifted.get(raw, raw)
     data = read_json(tensor.name, tensor.datatype, tensor.shape, raw, is_base64=is_base64)
     return Block(TYPES[tensor.datatype].dtype, tuple(tensor.shape), data, is_json=True)
 
