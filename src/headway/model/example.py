@@ -17,8 +17,10 @@ from headway.model.predictor import confine
 from headway.model.signature import Signature
 from headway.model.values import plain
 
-FREE_LENGTH = 8
-"""Length of a free dimension in a made-up call."""
+FREE_LENGTH = 64
+"""Length of a free dimension in a made-up call: a short one would let batches look better than they are."""
+MANY_FREE_LENGTH = 8
+"""The same where a tensor has more than two of them."""
 _ITEM_BYTES = {"float16": 2, "float32": 4, "float64": 8, "bool": 1}
 
 
@@ -70,7 +72,9 @@ def make_call(wire: Any, examples: Sequence[Mapping[str, Any]], rows: int) -> Ca
 
 
 def _zeros(field: Field, rows: int) -> Any:
-    shape = (rows, *(FREE_LENGTH if n < 0 else n for n in field.shape))
+    free = sum(n < 0 for n in field.shape)
+    length = FREE_LENGTH if free <= 2 else MANY_FREE_LENGTH
+    shape = (rows, *(length if n < 0 else n for n in field.shape))
     count = 1
     for n in shape:
         count *= n

@@ -159,6 +159,19 @@ def test_a_model_file_is_a_predictor(tmp_path: Path) -> None:
     assert msgspec.json.decode(opened.wire.write_json(answer, is_single=True))["x"] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("shape", "made"), [("-1", (3, 64)), ("-1,-1", (3, 64, 64)), ("-1,-1,-1", (3, 8, 8, 8))]
+)
+def test_a_model_file_is_warmed_with_free_lengths_as_requests_have_them(
+    tmp_path: Path, shape: str, made: tuple[int, ...]
+) -> None:
+    write(tmp_path, "m.echo", f'{{"inputs":[{{"name":"x","shape":[{shape}]}}]}}')
+    opened = open_spec(spec_of(tmp_path, "m.echo"))
+    call = opened.example_call(3)
+    assert call is not None
+    assert opened.wire.gather([(call, None)])["x"].shape == made
+
+
 def test_a_predictor_at_hand_finds_files_beside_its_source() -> None:
     def shout(text: str) -> str:
         return text.upper()
