@@ -236,17 +236,20 @@ class Run:
             self._blame([(ticket, (row,))], told(e))
         else:
             ticket.parts.append((range(row, row + 1), Result([value])))
+            ticket.answered += 1
 
     def _keep(self, piece: Piece, part: Result) -> None:
         ticket, rows = piece
         for i, error in part.errors.items():
             ticket.errors[rows[i]] = error
         ticket.parts.append((rows, part))
+        ticket.answered += len(rows)
 
     def _blame(self, batch: Sequence[Piece], error: HeadwayError) -> None:
         for ticket, rows in batch:
             for row in rows:
                 ticket.errors[row] = error
+            ticket.answered += len(rows)
         if not isinstance(error, CallerError):
             ids = [ticket.ask.request_id for ticket, _ in batch]
             log.error("predict_failed", exc_info=error, extra={"request_ids": ids})
@@ -259,19 +262,17 @@ class Run:
         for ticket in tickets:
             if ticket.is_done or ticket.call is None:
                 continue
+            if ticket.answered < ticket.call.rows:
+                continue
             parts = ticket.parts
             if len(parts) == 1 and _is_whole(ticket, parts[0][0]):  # nearly always
                 self._encode(ticket, Result(parts[0][1].values, ticket.errors))
-            elif self._answered_rows(ticket) == ticket.call.rows:
+            else:
                 self._encode(ticket, self._joined(ticket))
         ended = time.perf_counter()
         self._timing.encode_s += ended - started
         if ended - self._flushed_at > FLUSH_S:
             self._flush()
-
-    def _answered_rows(self, ticket: Ticket) -> int:
-        kept = [row for rows, _ in ticket.parts for row in rows]
-        return len(kept) + len(ticket.errors.keys() - set(kept))
 
     def _joined(self, ticket: Ticket) -> Result:
         """The parts of a request in its caller's order; a row without an answer holds another's place-filler."""

@@ -28,6 +28,8 @@ class Ticket(Struct, eq=False):
     call: Call | None = None
     parts: list[tuple[Sequence[int], Result]] = []
     errors: dict[int, HeadwayError] = {}
+    answered: int = 0
+    """Rows that have their answer or their error."""
     is_done: bool = False
 
     def cancel(self) -> None:
