@@ -3,8 +3,9 @@
 import threading
 from typing import Any
 
-from headway.errors import HeadwayError, InternalError, ModelFailed, Rejected
+from headway.errors import HeadwayError, InternalError, ModelFailed
 from headway.model.marks import Reject
+from headway.model.output import rejected
 
 
 def raised(outcome: Any) -> Any:
@@ -27,7 +28,7 @@ def told(error: BaseException) -> HeadwayError:
     if isinstance(error, HeadwayError):
         return error
     if isinstance(error, Reject):
-        return Rejected(str(error) or "the predictor refused this item")
+        return rejected(error)
     failure = ModelFailed()
     failure.__cause__ = error
     return failure

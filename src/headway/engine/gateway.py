@@ -289,6 +289,10 @@ class Gateway:
             link = SlotLink(self, pool, peer, sock)
             peer.links.append(link)
             await self.loop.create_unix_connection(lambda link=link: link, sock=sock)  # type: ignore[misc]
+        if peer.is_leaving:  # it was told so meanwhile
+            for link in peer.links:
+                link.close()
+            return
         pool.links += [link for link in peer.links if link.is_open]
         pool.trouble = ""
         pool.wake()

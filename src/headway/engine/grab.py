@@ -10,6 +10,7 @@ can say whose answer is whose. No sockets here, and no threads but the predictor
 import logging
 import time
 from collections.abc import (
+    Awaitable,
     Coroutine,
     Hashable,
     Iterable,
@@ -104,6 +105,7 @@ class Run:
             if ticket.call.timeout_s is not None:
                 ticket.deadline = min(ticket.deadline, time.monotonic() + ticket.call.timeout_s)
                 ticket.timeout_s = ticket.call.timeout_s
+            ticket.keys = self._wire.keys(ticket.call) if ticket.call.rows else None
             if self._signature.context is not None:
                 ticket.context = Context(ask.request_id, ask.headers, ticket.deadline)
                 ticket.call.contexts = ticket.context
@@ -141,11 +143,10 @@ class Run:
             assert ticket.call is not None
             rows = range(ticket.call.rows)
             owner = id(ticket) if ticket.is_alone or is_personal else None
-            keys = self._wire.keys(ticket.call)
-            if keys is None:
+            if ticket.keys is None:
                 groups.setdefault(owner, []).append((ticket, rows))
                 continue
-            for key, members in by_key(keys):
+            for key, members in by_key(ticket.keys):
                 groups.setdefault((owner, key), []).append((ticket, members))
         return list(groups.values())
 
@@ -195,23 +196,26 @@ class Run:
                 self._perform_batch(alive)
 
     def _perform_items(self, batch: Sequence[Piece]) -> None:
-        rows = [(ticket, row) for ticket, members in batch for row in members]
-        self._timing.batches.extend([1] * len(rows))
-        if self._signature.is_async:
-            outcomes = self._await_all([self._predict(self._item(t, r), batch) for t, r in rows])
-            for (ticket, row), outcome in zip(rows, outcomes, strict=True):
-                self._keep_item(ticket, row, outcome)
-            return
-        for ticket, row in rows:
+        begun: list[tuple[Ticket, int, Any]] = []
+        for ticket, row in [(ticket, row) for ticket, members in batch for row in members]:
             if self._is_over(ticket):
                 continue
             try:
-                outcome = self._predict(self._item(ticket, row), ((ticket, ()),))
+                arguments = self._item(ticket, row)
+                self._timing.batches.append(1)
+                outcome = self._predict(arguments, ((ticket, ()),))
             except Exception as e:  # noqa: BLE001  (user code; told to its caller, or logged, in _keep_item)
-                outcome = e
+                self._keep_item(ticket, row, e)
+                continue
+            if self._signature.is_async:
+                begun.append((ticket, row, _named(outcome, ticket.ask.request_id)))
+                continue
             self._keep_item(ticket, row, outcome)
             if ticket.call is not None and row == ticket.call.rows - 1:
                 self._finish([ticket])
+        outcomes = self._await_all([coroutine for _, _, coroutine in begun]) if begun else ()
+        for (ticket, row, _), outcome in zip(begun, outcomes, strict=True):
+            self._keep_item(ticket, row, outcome)
 
     def _predict(self, arguments: dict[str, Any], asked: Sequence[Piece]) -> Any:
         ASKING.set(partial(_ids, asked))  # what the predictor logs or prints names its requests
@@ -384,6 +388,12 @@ class Run:
 
 def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     raise RuntimeError("an async predictor needs its worker's loop")
+
+
+async def _named(coroutine: Awaitable[Any], request_id: str) -> Any:
+    """What one of many coroutines prints names its own request."""
+    ASKING.set(lambda: [request_id])
+    return await coroutine
 
 
 def _ids(asked: Sequence[Piece]) -> list[str]:

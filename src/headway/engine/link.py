@@ -118,10 +118,8 @@ class SlotLink(asyncio.Protocol):
         """Send what the socket takes at once; how much that was."""
         try:
             return self._sock.send(data)
-        except BlockingIOError:
+        except OSError:  # no room, or the worker is gone: the transport will see
             return 0
-        except OSError:  # `connection_lost` comes
-            return len(data)
 
     def is_overdue(self, now: float) -> bool:
         """The slot has had a grab for longer than a call may hang past its deadline."""
@@ -144,8 +142,7 @@ class SlotLink(asyncio.Protocol):
         bodies: Sequence[bytes] = (),
     ) -> None:
         """Spend the slot's credit."""
-        self.pool.free.remove(self)
-        self.has_credit = self.is_recalled = False
+        self._part_with_credit()
         self.is_busy = True
         self.busy_until = max(self.busy_until, time.monotonic())
         self.send(frames.Grab(entries, questions), bodies)
@@ -153,9 +150,13 @@ class SlotLink(asyncio.Protocol):
     def give_back(self) -> None:
         """Return the slot's credit, if it is here and unspent."""
         if self.has_credit:
-            self.pool.free.remove(self)
-            self.has_credit = self.is_recalled = False
+            self._part_with_credit()
             self.send(frames.Return())
+
+    def _part_with_credit(self) -> None:
+        self.has_credit = self.is_recalled = False
+        if self in self.pool.free:  # the pool has no use for a worker that leaves
+            self.pool.free.remove(self)
 
     def want(self) -> None:
         """Ask for the credit that is lent elsewhere."""

@@ -246,6 +246,7 @@ class Party:
             self.obey(
                 self.fleet.died(worker, time.monotonic(), f"no process could be started: {e}")
             )
+            self._judge()
             return
         self.processes[worker] = process
         self._serials[worker] = self._host.next_serial()

@@ -55,14 +55,15 @@ class Pool:
 
     def credited(self, link: SlotLink) -> None:
         """A slot is free for us."""
-        if not link.worker.is_leaving:
-            self.free.append(link)
-            if self.batcher.queued:
-                self._dispatch()
+        if link.worker.is_leaving:
+            return
+        self.free.append(link)
+        if self.batcher.queued:
+            self._dispatch()
 
     def recalled(self, link: SlotLink) -> None:
         """Another gateway wants a credit: what waits here may spend it first, for the slot takes turns."""
-        if self.batcher.queued:
+        if self.batcher.queued and not link.worker.is_leaving:
             self.wake()
         else:
             link.give_back()

@@ -1,6 +1,6 @@
 """What a slot hands to a grab's run, and what it hears of it. Plain data, but for the cancel from another thread."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ class Ticket(Struct, eq=False):
     context: Context | None = None
     is_cancelled: bool = False
     call: Call | None = None
+    keys: Sequence[Hashable] | None = None
+    """The bucket key of each row; None where all rows may meet."""
     parts: list[tuple[Sequence[int], Result]] = []
     errors: dict[int, HeadwayError] = {}
     answered: int = 0

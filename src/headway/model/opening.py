@@ -9,8 +9,9 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from headway.config import ModelSpec
@@ -176,13 +177,22 @@ def _find(root: Path, file: str, name: str) -> Any:
     return found
 
 
+class _Source(SourceFileLoader):
+    """Compiles a file each time: the cache can't tell two edits within a second from each other."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code that the file holds now."""
+        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
+
+
 def _import(path: Path, root: Path) -> ModuleType:
     """Run a user's file as a module that others, and pickles, can find by its name."""
     for folder in (str(path.parent), str(root)):
         if folder not in sys.path:
             sys.path.insert(0, folder)
     name = _module_name(path)
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
     if spec is None or spec.loader is None:
         raise BundleError(path=path.name, problem="Python can't import it")
     module = importlib.util.module_from_spec(spec)

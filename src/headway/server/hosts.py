@@ -26,12 +26,12 @@ class Hosts:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(name.strip().lower() for name in names) - {""}
+        self._names = frozenset(name.lower() for name in names) - {""}
 
     @classmethod
     def of(cls, settings: ServerSettings) -> Self | None:
         """The names for a server; None where any will do: it has keys, or is not on loopback alone."""
-        names = settings.hosts.split(",")
+        names = [name.strip() for name in settings.hosts.split(",")]
         if settings.unix or settings.key_file or not is_loopback(settings.host) or _ANY in names:
             return None
         return cls(names)

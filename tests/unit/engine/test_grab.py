@@ -681,3 +681,39 @@ def test_an_exit_in_a_stream_ends_the_stream_with_an_error(bad: str) -> None:
 def test_ctrl_c_in_the_main_thread_is_not_the_models_failure() -> None:
     with pytest.raises(KeyboardInterrupt):
         perform(open_predictor(LeavingAtOnce), [make(1, {"text": "interrupt"})])
+
+
+class Weighed(hw.Predictor):
+    """A batch, and an array that its rows share."""
+
+    def predict(
+        self, text: hw.Batch[str], weight: Annotated[NDArray[np.float32], hw.Tensor("float32", 2)]
+    ) -> hw.Batch[str]:
+        return [f"{t}{weight.sum():g}" for t in text]
+
+
+class Later(hw.Predictor):
+    """One array at a time, on the loop."""
+
+    async def predict(self, weight: Annotated[NDArray[np.float32], hw.Tensor("float32", 2)]) -> str:
+        return f"{weight.sum():g}"
+
+
+@pytest.mark.parametrize(("predictor", "text"), [(Weighed, {"text": "a"}), (Later, {})])
+def test_a_value_that_no_array_can_hold_fails_its_own_request_alone(
+    predictor: type[hw.Predictor], text: dict[str, str]
+) -> None:
+    opened = open_predictor(predictor)
+    weights = ([1, 2], [1, 1e39], [2, 2])
+    tickets = [make(i, {**text, "weight": w}) for i, w in enumerate(weights)]
+    coroutines = Coroutines()
+
+    heard = perform(opened, tickets, coroutines=coroutines)
+
+    coroutines.close()
+    prefix = text.get("text", "")
+    assert [heard.value(0), heard.code(1), heard.value(2)] == [
+        f"{prefix}3",
+        "bad_input",
+        f"{prefix}4",
+    ]

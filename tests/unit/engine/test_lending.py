@@ -70,6 +70,7 @@ class End:
         self.loop = Turn()
         self.wire = Wire()
         self.answered_ids: list[int] = []
+        self.is_leaving = False
         self.sent = 0
         self.pool = Pool(cast("Any", self.loop), "m", board.tally(0, 0), lambda peer: None)
         description = Description("m", "1", "", "", (), (), {}, {})
@@ -150,6 +151,16 @@ class Lending(RuleBasedStateMachine):
         end.link.take_probe()
         end.loop.run()
 
+    @precondition(lambda self: sum(not e.is_leaving for e in self.ends.values()) > 1)
+    @rule(data=st.data())
+    def worker_leaves(self, data: st.DataObject) -> None:
+        """As `Gateway.part`: this gateway sends the worker nothing new, but for what it has asked already."""
+        end = self.ends[data.draw(st.sampled_from(sorted(self.ends)))]
+        end.is_leaving = end.link.worker.is_leaving = True
+        for links in (end.pool.free, end.pool.links):
+            if end.link in links:
+                links.remove(end.link)
+
     @rule(data=st.data())
     def gateway_reads(self, data: st.DataObject) -> None:
         end = self.ends[data.draw(st.sampled_from(sorted(self.ends)))]
@@ -206,6 +217,8 @@ class Lending(RuleBasedStateMachine):
             if is_quiet and self.running is None:
                 break
         for end in self.ends.values():
+            if end.is_leaving:
+                continue
             assert end.pool.batcher.queued == 0
             assert end.link.probe is None
             assert sorted(end.answered_ids) == list(range(1, end.sent + 1))

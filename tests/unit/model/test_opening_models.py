@@ -1,5 +1,6 @@
 """Models are opened from files of Python and of weights; what fails says why."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,3 +181,11 @@ def test_a_predictor_at_hand_finds_files_beside_its_source() -> None:
     assert opened.description.name == "shout"
     assert opened.predict(text="a") == "A"
     assert opened.example_call(1) is None
+
+
+def test_a_file_that_was_edited_twice_within_a_second_is_what_it_holds_now(tmp_path: Path) -> None:
+    for answer in (1, 2):
+        write(tmp_path, "p.py", f"def f(x: int) -> int:\n    return {answer}\n")
+        os.utime(tmp_path / "p.py", (1_000_000_000, 1_000_000_000))
+        opened = open_spec(spec_of(tmp_path, "p.py"))
+        assert opened.predict(x=0) == answer
