@@ -75,6 +75,8 @@ class Fleet:
     """Why nobody is started any more; "" while all is well."""
     _next_id: int = 0
     _newest: int = 0
+    _proven: int = -1
+    """The last generation of which a worker was ever ready."""
     _back_off: BackOff = field(default_factory=BackOff)
     """Of deaths in a row before a worker was ready."""
 
@@ -100,6 +102,7 @@ class Fleet:
             return []
         member.phase, member.heard_at = Phase.READY, now
         self.failure = ""
+        self._proven = member.generation
         self._back_off.lived()
         return self._retire_old()
 
@@ -128,6 +131,10 @@ class Fleet:
         if member.phase not in (Phase.STARTING, Phase.JOINING):
             self._back_off.lived()
             return self.start(now)
+        return self._try_again(now, reason)
+
+    def _try_again(self, now: float, reason: str) -> Orders:
+        """A worker ended before it was ready: start another one, later each time, and five times at most."""
         self._back_off.died(now)
         if self._back_off.is_hopeless:
             deaths = self._back_off.deaths
@@ -135,15 +142,20 @@ class Fleet:
             return []
         return self.start(now)
 
-    def refused(self, id: int, reason: str) -> Orders:
+    def refused(self, id: int, now: float, reason: str) -> Orders:
         """A worker said that its model can't be loaded: trying again would say the same.
 
-        Its whole generation is given up; an older one that serves goes on, as if nothing had been tried.
+        Its whole generation is given up; an older one that serves goes on, as if nothing had been tried. But what
+        has been loaded before can be loaded again: then it counts as a death.
         """
         member = self.members.get(id)
         if member is None or member.generation != self.generation:
             self.members.pop(id, None)
             return [(Order.KILL, id)]
+        if member.generation == self._proven:
+            del self.members[id]
+            self.restarts += 1
+            return [(Order.KILL, id), *self._try_again(now, reason)]
         self.failure = reason
         orders = [(Order.KILL, m.id) for m in list(self._current()) if m.phase not in _SERVING]
         for _, given_up in orders:

@@ -345,6 +345,10 @@ class Run:
                     is_begun = True
                 self._ready.append(Said(ticket.id, CHUNK, piece))
                 self._flush()
+            if not ticket.is_cancelled and time.monotonic() >= ticket.deadline:
+                raise DeadlineError(
+                    timeout_s=round(ticket.timeout_s, 3)
+                )  # it ended because of it, perhaps
             if not is_begun:
                 self._begin(ticket)
         except BaseException as e:  # user code; told and logged in _break_off

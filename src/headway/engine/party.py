@@ -150,7 +150,7 @@ class Party:
         elif isinstance(message, Refused):
             extra = {"model": self.spec.name, "code": message.code, "reason": message.reason}
             log.error("load_refused", extra=extra)
-            self.obey(self.fleet.refused(worker, message.reason))
+            self.obey(self.fleet.refused(worker, now, message.reason))
             self._judge()
 
     def hear_gateway(self, serial: int, gateway: int, *, has_joined: bool) -> None:

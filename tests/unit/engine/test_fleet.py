@@ -72,7 +72,7 @@ class World(RuleBasedStateMachine):
         worker = self.pick(data, Phase.STARTING)
         if worker is not None and worker not in self.killed:
             before = self.fleet.ready
-            self.obey(self.fleet.refused(worker, "bad file"))
+            self.obey(self.fleet.refused(worker, self.now, "bad file"))
             assert self.fleet.ready == before
 
     @rule(data=st.data())
@@ -152,12 +152,32 @@ def test_a_replacement_that_refuses_leaves_the_old_one_in_service() -> None:
     ready(fleet, 2, 50.0)
     fleet.replace(50.0)
 
-    orders = fleet.refused(3, "SyntaxError")
+    orders = fleet.refused(3, 50.0, "SyntaxError")
 
     assert (Order.KILL, 3) in orders
     assert (Order.KILL, 4) in orders
     assert fleet.ready == 2
     assert fleet.tick(50.0 + SILENT_S) == []
+
+
+def test_what_could_be_loaded_before_is_tried_again_and_given_up_in_the_end() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1, 1.0)
+    fleet.died(1, 2.0, "SIGKILL")
+    worker, now = 2, 2.0
+
+    for _ in range(4):
+        assert fleet.refused(worker, now, "the disk is away")[0] == (Order.KILL, worker)
+        assert not fleet.failure
+        while not fleet.members:
+            now += 0.05
+            fleet.tick(now)
+        (worker,) = fleet.members
+    fleet.refused(worker, now, "the disk is away")
+
+    assert "the disk is away" in fleet.failure
+    assert fleet.tick(now + 60.0) == []
 
 
 def test_a_crash_loop_backs_off_and_ends() -> None:

@@ -717,3 +717,20 @@ def test_a_value_that_no_array_can_hold_fails_its_own_request_alone(
         "bad_input",
         f"{prefix}4",
     ]
+
+
+def test_a_stream_that_ends_by_itself_at_its_deadline_is_not_told_to_be_whole() -> None:
+    """As one does that asks `Context.cancelled`, which is true then."""
+
+    def until_cancelled(start: int, context: hw.Context) -> Iterator[int]:
+        yield start
+        while not context.cancelled:
+            pass
+
+    heard = perform(
+        open_predictor(until_cancelled), [make(1, {"start": 1}, deadline=time.monotonic() + 0.05)]
+    )
+
+    assert heard.said[-1].part == END
+    assert heard.said[-1].error is not None
+    assert heard.said[-1].error.code == "deadline"
