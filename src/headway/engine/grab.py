@@ -336,8 +336,7 @@ class Run:
             for value in items:
                 if ticket.is_cancelled:
                     break
-                if time.monotonic() >= ticket.deadline:
-                    raise DeadlineError(timeout_s=ticket.timeout_s or self._bounds.timeout_s)
+                self._check_time(ticket)
                 item = self._wire.check_item(value)
                 piece = ticket.codec.chunk(ticket.ask, ticket.call, item, self._wire)
                 if not is_begun:
@@ -345,10 +344,7 @@ class Run:
                     is_begun = True
                 self._ready.append(Said(ticket.id, CHUNK, piece))
                 self._flush()
-            if not ticket.is_cancelled and time.monotonic() >= ticket.deadline:
-                raise DeadlineError(
-                    timeout_s=round(ticket.timeout_s, 3)
-                )  # it ended because of it, perhaps
+            self._check_time(ticket)  # it may have ended because of it
             if not is_begun:
                 self._begin(ticket)
         except BaseException as e:  # user code; told and logged in _break_off
@@ -363,6 +359,11 @@ class Run:
         finally:
             close(items, ticket.ask.request_id)
             self._timing.compute_s += time.perf_counter() - started
+
+    def _check_time(self, ticket: Ticket) -> None:
+        if not ticket.is_cancelled and time.monotonic() >= ticket.deadline:
+            timeout_s = ticket.timeout_s or self._bounds.timeout_s
+            raise DeadlineError(timeout_s=round(timeout_s, 3))
 
     def _break_off(self, ticket: Ticket, cause: BaseException, *, is_begun: bool) -> None:
         error = told(cause)
