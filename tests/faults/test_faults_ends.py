@@ -79,7 +79,7 @@ models:
         stream = server.send("count", {"upto": 4, "name": "stream", "until": "go"})
         body = b'{"text": "half"}'
         half = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-        head = "POST /models/gate/predict HTTP/1.1\r\nhost: t\r\ncontent-type: application/json"
+        head = "POST /models/gate/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json"
         half.sendall(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body[:5])
         piped = server.send("gate", {"text": "first"})
         piped.sendall(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)

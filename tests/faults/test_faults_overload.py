@@ -108,7 +108,7 @@ async def ask_in_a_hurry(server: Server, requests: int) -> list[int]:
         await asyncio.sleep(number * 0.005)
         _, wire = await loop.create_connection(lambda: Wire(print), "127.0.0.1", server.port)
         body = json.dumps({"ends": time.monotonic() + timeout_s}).encode()
-        head = f"POST /models/noting/predict HTTP/1.1\r\nhost: t\r\nheadway-timeout: {timeout_s}"
+        head = f"POST /models/noting/predict HTTP/1.1\r\nhost: localhost\r\nheadway-timeout: {timeout_s}"
         length = f"content-type: application/json\r\ncontent-length: {len(body)}"
         seen = await wire.ask(f"{head}\r\n{length}\r\n\r\n".encode() + body)
         await wire.hang_up()
@@ -145,7 +145,7 @@ async def send_and_go(server: Server, clients: int, how: str) -> float:
     for number in range(clients):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         body = json.dumps({"text": f"gone-{number}"})
-        head = f"POST /models/subjects/predict HTTP/1.1\r\nhost: t\r\ncontent-length: {len(body)}"
+        head = f"POST /models/subjects/predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}"
         writer.write(f"{head}\r\ncontent-type: application/json\r\n\r\n{body}".encode())
         writers.append((reader, writer))
     await asyncio.to_thread(server.wait_for_queue, "subjects", clients)

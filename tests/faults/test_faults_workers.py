@@ -158,10 +158,11 @@ models:
   broken: {predictor: "broken.py:Broken", workers: 1, required: false}
 """
     with ledger_server(tmp_path, config=config) as server:
+        wait_until(lambda: failure(server), "it is given up", 40)
         server.send_signal(signal.SIGHUP)  # once more, now under load
         case = Case(server, is_held=False).run(4)
         assert case.ledger.count(End.EXACT) == case.ledger.counts.total(), case.report
-        wait_until(lambda: failure(server), "it is given up", 40)
+        wait_until(lambda: starts(server) == 10 and failure(server), "it is given up again", 40)
         assert "5 workers in a row died" in failure(server)
         assert starts(server) == 10, "five of each generation"
         answer = server.ask("broken", {"x": 1})
