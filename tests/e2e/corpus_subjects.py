@@ -84,7 +84,7 @@ class Typed(hw.Predictor):
 
 
 class Count(hw.Predictor):
-    def predict(self, upto: int) -> Iterator[int]:
+    def predict(self, upto: Annotated[int, hw.Meta(le=1000)]) -> Iterator[int]:
         yield from range(upto)
 
 

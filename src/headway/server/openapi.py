@@ -33,7 +33,10 @@ _READY = "The server has started, is not draining, and a model answers."
 _UNAUTHORIZED = "A valid API key is needed."
 _INT64: Json = {"format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
 _BASE64: Json = {"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
-_SECONDS: Json = {"type": "string", "pattern": r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?$"}
+_SECONDS: Json = {
+    "type": "string",
+    "pattern": r"^([1-9][0-9]{0,8}(\.[0-9]{1,9})?|0\.[0-9]{0,8}[1-9])$",
+}
 _HEADERS: Sequence[tuple[str, str, Json]] = (
     ("headway-timeout", "Seconds within which the answer is wanted.", _SECONDS),
     ("headway-priority", "What waits longer than others.", {"enum": ["high", "normal", "low"]}),
