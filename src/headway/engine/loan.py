@@ -3,20 +3,20 @@
 A credit is the right to send one grab. It stays with its holder while nobody else wants it; else gateways take
 turns, in the order in which they last had it. A holder that has nothing to send is asked to return it.
 
-    join, want, returned, left ──▶ [(gateway, Say.CREDIT | Say.RECALL), ...]
+    join, want, returned, left ──▶ [(gateway, Notice.CREDIT | Notice.RECALL), ...]
 """
 
 from enum import Enum
 
 
-class Say(Enum):
+class Notice(Enum):
     """What a slot tells a gateway."""
 
     CREDIT = "credit"
     RECALL = "recall"
 
 
-Sayings = list[tuple[int, Say]]
+Notices = list[tuple[int, Notice]]
 
 
 class Loan:
@@ -28,23 +28,23 @@ class Loan:
         self._wants: dict[int, bool] = {}
         """Whether each gateway waits for the credit; who had it last is last."""
 
-    def join(self, gateway: int) -> Sayings:
+    def join(self, gateway: int) -> Notices:
         """A gateway is new."""
         self._wants[gateway] = False
         return self._lend(gateway) if self.holder is None else []
 
-    def want(self, gateway: int) -> Sayings:
+    def want(self, gateway: int) -> Notices:
         """A gateway has requests, and not the credit."""
         if self.holder == gateway or gateway not in self._wants:
             return []
         self._wants[gateway] = True
-        return self._lend(gateway) if self.holder is None else [(self.holder, Say.RECALL)]
+        return self._lend(gateway) if self.holder is None else [(self.holder, Notice.RECALL)]
 
     def keeps(self, gateway: int) -> bool:
         """Whether the gateway whose grab ends may have the next one too: nobody else waits."""
         return self.holder == gateway and self._next() is None
 
-    def returned(self, gateway: int) -> Sayings:
+    def returned(self, gateway: int) -> Notices:
         """The credit is back: unspent, or its grab has ended."""
         if self.holder != gateway:
             return []
@@ -52,7 +52,7 @@ class Loan:
         successor = self._next()
         return self._lend(gateway if successor is None else successor)
 
-    def left(self, gateway: int) -> Sayings:
+    def left(self, gateway: int) -> Notices:
         """A gateway is gone; its credit falls back to the slot."""
         self._wants.pop(gateway, None)
         if self.holder != gateway:
@@ -67,10 +67,10 @@ class Loan:
         """Who waits, and has waited for a turn the longest."""
         return next((g for g, wants in self._wants.items() if wants and g != self.holder), None)
 
-    def _lend(self, gateway: int) -> Sayings:
+    def _lend(self, gateway: int) -> Notices:
         self._wants[gateway] = False
         self.holder = gateway
-        sayings = [(gateway, Say.CREDIT)]
+        notices = [(gateway, Notice.CREDIT)]
         if any(self._wants.values()):
-            sayings.append((gateway, Say.RECALL))
-        return sayings
+            notices.append((gateway, Notice.RECALL))
+        return notices

@@ -14,9 +14,8 @@ from typing import Protocol
 
 from headway.engine import frames
 from headway.engine.frames import Answer, Framer, Replies
-from headway.engine.loan import Loan, Say, Sayings
-from headway.engine.ticket import Said, Ticket, Timing
-from headway.engine.ticket import Say as Tell
+from headway.engine.loan import Loan, Notice, Notices
+from headway.engine.ticket import Said, Say, Ticket, Timing
 from headway.observe.metrics import outcome_of
 
 log = logging.getLogger(__name__)
@@ -26,7 +25,10 @@ EXIT_BROKEN = 70
 
 _RECEIVE_BYTES = 1 << 18
 _MAX_RECEIVE_BYTES = 1 << 24
-_SAY: dict[Say, frames.Message] = {Say.CREDIT: frames.Credit(), Say.RECALL: frames.Recall()}
+_NOTICES: dict[Notice, frames.Message] = {
+    Notice.CREDIT: frames.Credit(),
+    Notice.RECALL: frames.Recall(),
+}
 
 
 class Owner(Protocol):
@@ -36,7 +38,7 @@ class Owner(Protocol):
         """Make tickets of a grab."""
         ...
 
-    def perform(self, tickets: list[Ticket], say: Tell, begin: Callable[[], None]) -> None:
+    def perform(self, tickets: list[Ticket], say: Say, begin: Callable[[], None]) -> None:
         """Run a grab."""
         ...
 
@@ -146,9 +148,9 @@ class Slot(threading.Thread):
         line.sock.close()
         self._tell(self._loan.left(line.gateway))
 
-    def _tell(self, sayings: Sayings) -> None:
-        for gateway, say in sayings:
-            self._send(self._lines[gateway], _SAY[say])
+    def _tell(self, notices: Notices) -> None:
+        for gateway, notice in notices:
+            self._send(self._lines[gateway], _NOTICES[notice])
 
     def _send(
         self, line: Line, message: frames.Message, buffers: list[bytes] | None = None

@@ -18,7 +18,7 @@ from headway.engine import frames
 from headway.engine.frames import Answer, Framer, Question, Replies
 from headway.engine.life import Event, Flight
 from headway.engine.link import Peer, SlotLink
-from headway.engine.loan import Loan, Say, Sayings
+from headway.engine.loan import Loan, Notice, Notices
 from headway.engine.messages import Loaded
 from headway.engine.pool import Pool
 from headway.model.call import Description
@@ -120,9 +120,9 @@ class Lending(RuleBasedStateMachine):
         self.next_gateway = 0
         self.join()
 
-    def say(self, sayings: Sayings) -> None:
-        for gateway, say in sayings:
-            message = frames.Credit() if say is Say.CREDIT else frames.Recall()
+    def say(self, notices: Notices) -> None:
+        for gateway, notice in notices:
+            message = frames.Credit() if notice is Notice.CREDIT else frames.Recall()
             self.ends[gateway].wire.to_gateway.append(frames.encode(message))
 
     @precondition(lambda self: len(self.ends) < MOST_GATEWAYS)
@@ -251,6 +251,6 @@ def test_a_gateway_that_is_gone_leaves_the_credit_to_who_waits() -> None:
     loan.join(2)
     loan.want(2)
 
-    assert loan.left(1) == [(2, Say.CREDIT)]
+    assert loan.left(1) == [(2, Notice.CREDIT)]
     assert loan.left(2) == []
-    assert loan.join(3) == [(3, Say.CREDIT)]
+    assert loan.join(3) == [(3, Notice.CREDIT)]
