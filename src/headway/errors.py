@@ -19,6 +19,7 @@ HeadwayError
 ├── DeadlineError            deadline            the request's time is over
 ├── ModelError               the predictor is at fault
 │   ├── ModelFailed          model_failed        its code raised
+│   ├── OutOfMemory          out_of_memory       one input needs more memory than there is
 │   ├── BadOutput            bad_output          it answered in a wrong shape or type
 │   ├── ModelCrashed         model_crashed       this request killed every worker that tried it
 │   └── NotLoaded            not_loaded          its files or its code can't be loaded, so the server ends
@@ -174,6 +175,12 @@ class ModelFailed(ModelError):
     """The model raised an error on this input; the server's log has it under this request id."""
 
     code = "model_failed"
+
+
+class OutOfMemory(ModelError):
+    """The model needs more memory for this input than there is; ask with a smaller input, or give the server more."""
+
+    code = "out_of_memory"
 
 
 class BadOutput(ModelError):

@@ -16,6 +16,7 @@ from serving import Server, serving, wait_until, write_subjects
 
 import headway as hw
 from headway import plugins
+from headway.engine.cap import Cap
 from headway.engine.frames import WHOLE
 from headway.engine.grab import Run
 from headway.engine.ticket import Bounds, Said, Ticket, Timing
@@ -133,7 +134,7 @@ def test_P12_who_leaves_while_answers_are_split_shifts_nobodys(place: int) -> No
     def say(some: list[Said], timing: Timing, is_last: bool) -> None:
         said.update({s.id: s.body for s in some if s.part == WHOLE})
 
-    Run(opened, Bounds(64, 10**6, 9.0), say).run(tickets)
+    Run(opened, Bounds(Cap(64), 10**6, 9.0), say).run(tickets)
     assert {i: body for i, body in said.items() if i != place} == {
         i: f'"T{i}"'.encode() for i in range(4) if i != place
     }

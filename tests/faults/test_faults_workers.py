@@ -218,7 +218,7 @@ def test_P6_a_request_that_needs_more_memory_than_there_is_fails_alone(tmp_path:
         assert [a.json for n, a in enumerate(answers) if n != 10] == [
             2 * n for n in range(20) if n != 10
         ]
-        assert (answers[10].status, answers[10].code) == (500, "model_failed")
+        assert (answers[10].status, answers[10].code) == (500, "out_of_memory")
         assert "MemoryError" in server.log
         assert server.workers("greedy") == before
 

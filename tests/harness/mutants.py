@@ -23,6 +23,7 @@ LIMIT_S = 60.0
 """A test that takes longer has caught its mutant too: it hangs."""
 
 GRAB = "tests/unit/engine/test_grab.py::"
+CAP = "tests/unit/engine/test_cap.py::"
 LAWS = "tests/unit/engine/test_batcher.py::TestLaws"
 SIMULATED = (
     "tests/unit/engine/test_simulation.py::test_every_seed_ends_each_request_once_and_comes_to_rest"
@@ -171,6 +172,27 @@ MUTANTS = (
         "        if total == 1 or not may_repeat:\n",
         "        if total == 1:\n",
         f"{GRAB}test_a_failing_call_of_a_predictor_that_must_not_be_asked_twice_is_not_repeated",
+    ),
+    Mutant(
+        "forget what memory holds",
+        "engine/cap.py",
+        "        self.rows = min(self.rows, half)\n",
+        "",
+        f"{CAP}test_each_row_that_fits_is_answered_at_a_logarithm_of_calls",
+    ),
+    Mutant(
+        "let one caller's row make all batches small",
+        "engine/grab.py",
+        "        if is_short and not is_lone and self._cap",
+        "        if is_short and self._cap",
+        f"{CAP}test_only_a_row_that_does_not_fit_alone_is_out_of_memory_and_it_teaches_nothing",
+    ),
+    Mutant(
+        "hold what a failed call had made",
+        "engine/grab.py",
+        "                let_go(error)\n",
+        "                pass\n",
+        f"{CAP}test_what_a_call_had_made_is_gone_before_its_half_is_tried",
     ),
     Mutant(
         "retry twice",

@@ -97,6 +97,8 @@ class Replies(msgspec.Struct, array_like=True, tag=6, gc=False):
     decode_s: float = 0.0
     compute_s: float = 0.0
     encode_s: float = 0.0
+    shortages: int = 0
+    """Model calls that memory did not hold."""
 
 
 class Begun(msgspec.Struct, array_like=True, tag=7, gc=False):

@@ -176,6 +176,8 @@ class Gateway:
         for rows in replies.batches or ():
             tally.executed(rows)
         tally.spent(replies.decode_s, replies.compute_s, replies.encode_s)
+        if replies.shortages:
+            tally.fell_short(replies.shortages)
         if replies.is_last:
             link.pool.gauge()
 

@@ -3,8 +3,9 @@
 Theory of operation. A grab is what a slot took at once; a batch is what the model gets at once, and the two are not
 the same. Each body is decoded alone. Rows that may meet (equal bucket keys) form groups, groups are cut into model
 calls of at most `max_rows`, and a request whose rows were cut apart is rejoined before it is encoded. A call that
-fails is bisected, so that a bad row fails alone; an answer of a wrong shape fails all of its call, because nobody
-can say whose answer is whose. No sockets here, and no threads but the predictor's own.
+fails is bisected, so that a bad row fails alone, and rows that memory did not hold together are answered apart; how
+many it holds is remembered (`cap`). An answer of a wrong shape fails all of its call, because nobody can say whose
+answer is whose. No sockets here, and no threads but the predictor's own.
 """
 
 import logging
@@ -20,7 +21,14 @@ from collections.abc import (
 from functools import partial
 from typing import Any
 
-from headway.engine.blame import internal, is_interrupt, raised, told
+from headway.engine.blame import (
+    internal,
+    is_interrupt,
+    is_short_of_memory,
+    let_go,
+    raised,
+    told,
+)
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
 from headway.engine.items import close, items_of
@@ -70,6 +78,7 @@ class Run:
         self._signature = opened.signature
         self._wire = opened.wire
         self._bounds = bounds
+        self._cap = bounds.cap
         self._say = say
         self._await_all: AwaitAll = await_all or _no_loop
         self._ready: list[Said] = []
@@ -86,7 +95,7 @@ class Run:
                 self._stream(ticket)
         else:
             for group in self._groups(decoded):
-                for batch in cut(group, self._bounds.max_rows):
+                for batch in cut(group, self._cap.most):
                     self._perform(batch)
                     self._finish(ticket for ticket, _ in batch)
         ASKING.set(None)
@@ -163,9 +172,26 @@ class Run:
             self._perform_items(batch)
         self._timing.compute_s += time.perf_counter() - started
 
-    def _perform_batch(self, batch: Sequence[Piece]) -> None:
+    def _perform_batch(self, batch: Sequence[Piece]) -> bool:
+        """Call the model with rows that may meet, as many at a time as memory was seen to hold.
+
+        Returns:
+            Whether memory did not hold some row by itself.
+        """
+        total, is_lone, cap = sum(len(rows) for _, rows in batch), False, self._cap
+        while total > cap.rows and (room := cap.room(time.monotonic())) < total:
+            part, rest = halve(batch, room)
+            is_lone |= self._call(part, room)
+            batch = [piece for piece in rest if not self._is_over(piece[0])]
+            total = sum(len(rows) for _, rows in batch)
+        return self._call(batch, total) or is_lone if batch else is_lone
+
+    def _call(self, batch: Sequence[Piece], total: int) -> bool:
+        error = self._try(batch, total)
+        return error is not None and self._bisect(batch, total, error)
+
+    def _try(self, batch: Sequence[Piece], total: int) -> Exception | None:
         sizes = [len(rows) for _, rows in batch]
-        total = sum(sizes)
         try:
             arguments = self._wire.gather([_part(piece) for piece in batch])
             if self._signature.context is not None:
@@ -178,22 +204,36 @@ class Run:
         except BadOutput as e:
             self._blame(batch, e)
         except Exception as e:  # noqa: BLE001  (user code; told to its caller, or logged, in _blame)
-            self._bisect(batch, total, e)
+            return e
         else:
+            if total > self._cap.rows and self._cap.fitted(total, time.monotonic()):
+                log.info("memory_holds_more", extra={"rows": total})
             for piece, part in zip(batch, self._wire.split(result, sizes), strict=True):
                 self._keep(piece, part)
+        return None
 
-    def _bisect(self, batch: Sequence[Piece], total: int, error: Exception) -> None:
-        """Try the halves of a batch that failed, down to the row that is at fault."""
+    def _bisect(self, batch: Sequence[Piece], total: int, error: Exception) -> bool:
+        """Try the halves of a batch that failed, down to the row that is at fault.
+
+        Returns:
+            Whether memory did not hold some row by itself: then it is that row's doing that its batch did not fit.
+        """
+        is_short = is_short_of_memory(error)
+        self._timing.shortages += is_short
+        is_lone = is_short and total == 1
         may_repeat = self._signature.idempotent or isinstance(error, BadInput)
         if total == 1 or not may_repeat:
             self._blame(batch, told(error))
-            return
-        half, rest = halve(batch, total // 2)
-        for part in (half, rest):
-            alive = [piece for piece in part if not self._is_over(piece[0])]
-            if alive:
-                self._perform_batch(alive)
+        else:
+            if is_short:
+                let_go(error)
+            for part in halve(batch, total // 2):
+                alive = [piece for piece in part if not self._is_over(piece[0])]
+                if alive:
+                    is_lone |= self._perform_batch(alive)
+        if is_short and not is_lone and self._cap.failed(total, time.monotonic()):
+            log.warning("memory_short", extra={"rows": total, "cap": self._cap.rows})
+        return is_lone
 
     def _perform_items(self, batch: Sequence[Piece]) -> None:
         begun: list[tuple[Ticket, int, Any]] = []

@@ -15,6 +15,7 @@ import msgspec
 from headway import plugins
 from headway.config import ModelSpec
 from headway.engine import threads
+from headway.engine.cap import Cap
 from headway.engine.coroutines import Coroutines
 from headway.engine.frames import CHUNK
 from headway.engine.grab import Run
@@ -38,6 +39,7 @@ class Loaded:
     def __init__(self, opened: Opened, timeout_s: float = 3600.0) -> None:
         self._opened = opened
         self._timeout_s = timeout_s
+        self._bounds = Bounds(Cap(_MAX_ROWS), _MAX_BODY_BYTES, timeout_s)
         self._codec: Any = plugins.load("protocols", "native")
         self._coroutines = Coroutines() if opened.signature.is_async else None
         self._lock = threading.Lock()
@@ -85,7 +87,7 @@ class Loaded:
 
         run = Run(
             self._opened,
-            Bounds(_MAX_ROWS, _MAX_BODY_BYTES, self._timeout_s),
+            self._bounds,
             say,
             self._coroutines.await_all if self._coroutines else None,
         )

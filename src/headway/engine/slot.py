@@ -170,6 +170,7 @@ def _replies(said: list[Said], timing: Timing, *, is_last: bool, is_credit: bool
         timing.decode_s,
         timing.compute_s,
         timing.encode_s,
+        timing.shortages,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from headway.engine.cap import Cap
 from headway.errors import HeadwayError
 from headway.model.call import Call, Result
 from headway.model.marks import Context
@@ -53,19 +54,22 @@ class Said(Struct):
 
 @dataclass(slots=True)
 class Timing:
-    """What a grab cost, in seconds, and the rows of each of its model calls."""
+    """What a grab cost, in seconds, the rows of each of its model calls, and how many of them ran out of memory."""
 
     decode_s: float = 0.0
     compute_s: float = 0.0
     encode_s: float = 0.0
     batches: list[int] = field(default_factory=list)
+    shortages: int = 0
+    """Model calls that memory did not hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What holds for every grab of a worker."""
 
-    max_rows: int
+    cap: Cap
+    """Rows of a model call."""
     max_body_bytes: int
     timeout_s: float
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from headway import plugins
 from headway.engine import frames, threads
 from headway.engine.cancels import EarlyCancels
+from headway.engine.cap import Cap
 from headway.engine.channel import Channel
 from headway.engine.gate import Gate
 from headway.engine.grab import Run
@@ -67,7 +68,7 @@ class Worker:
             gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
         )
         max_rows = spec.settings.max_rows or max(gain, 1)
-        self._bounds = Bounds(max_rows, hold.max_body_bytes, spec.settings.timeout_s)
+        self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s)
         self._codecs = {
             name: plugins.load("protocols", name) for name in plugins.names("protocols")
         }

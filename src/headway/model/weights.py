@@ -33,5 +33,9 @@ class Model(Protocol):
     platform: str
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
-        """Run the model."""
+        """Run the model.
+
+        Raises:
+            MemoryError: there was not enough for so many rows, whatever the library calls that; fewer are tried.
+        """
         ...

@@ -25,6 +25,7 @@ _COUNTERS = (
     ("compute_seconds_total", "compute_s", "Time spent in the model."),
     ("encode_seconds_total", "encode_s", "Time spent on encoding answers."),
     ("worker_restarts_total", "restarts", "Workers that had to be started again."),
+    ("memory_shortages_total", "shortages", "Model calls that memory did not hold."),
 )
 _CONNECTIONS = (
     ("connections", "open", "gauge", "Connections that are open."),

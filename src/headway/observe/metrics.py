@@ -61,6 +61,7 @@ _WIDTHS = {
     "compute_s": 1,
     "encode_s": 1,
     "restarts": 1,
+    "shortages": 1,
     "queue_depth": 1,
     "queue_bytes": 1,
     "in_flight": 1,
@@ -147,6 +148,10 @@ class Tally:
         cells[_STARTS["decode_s"]] += decode_s
         cells[_STARTS["compute_s"]] += compute_s
         cells[_STARTS["encode_s"]] += encode_s
+
+    def fell_short(self, calls: int) -> None:
+        """Count model calls that memory did not hold."""
+        self.cells[_STARTS["shortages"]] += calls
 
     def restarted(self) -> None:
         """Count a worker that had to be started again; only the supervisor does."""

@@ -252,6 +252,7 @@ _TOLD = (
     errors.CallerError,
     errors.BusyError,
     errors.DeadlineError,
+    errors.OutOfMemory,
     errors.BadOutput,
     errors.ModelCrashed,
     errors.WorkerLost,

@@ -48,6 +48,9 @@ _ZIPMAPS = {
 }
 """What scikit-learn's converter makes of probabilities unless told otherwise: one dict a row."""
 
+_SHORT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory")
+"""What errors say that come of too little memory: the arena's, the C++ library's, CUDA's. No class tells them."""
+
 _OBJECT = np.dtype(object)
 
 
@@ -79,12 +82,18 @@ class OnnxModel:
 
         Raises:
             TypeError: an input is missing, unknown, or of a dtype that can't be taken exactly.
+            MemoryError: there is not enough for what is between the inputs and the answers.
         """
         if arrays:
             named = self._by_position(arrays, named)
         if self._has_texts or not self._fits(named):
             named = self._cast(named)
-        answers = self._run(self._names, named)
+        try:
+            answers = self._run(self._names, named)
+        except Exception as e:
+            if any(words in str(e) for words in _SHORT_OF_MEMORY):
+                raise MemoryError(str(e)) from e
+            raise
         if self._is_plain:
             return answers[0]
         if self._zipmaps:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import headway as hw
 from headway import plugins
+from headway.engine.cap import Cap
 from headway.engine.coroutines import Coroutines
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.grab import Run
@@ -117,7 +118,7 @@ def perform(
     on_chunk: Callable[[Said], object] | None = None,
 ) -> Heard:
     heard = Heard(on_chunk=on_chunk)
-    bounds = Bounds(max_rows, 2**20, 30.0)
+    bounds = Bounds(Cap(max_rows), 2**20, 30.0)
     Run(opened, bounds, heard.say, coroutines.await_all if coroutines else None).run(tickets)
     assert heard.ends == 1
     return heard

@@ -8,6 +8,7 @@ import pytest
 
 import headway as hw
 from headway import plugins
+from headway.engine.cap import Cap
 from headway.engine.grab import Run
 from headway.engine.ticket import Bounds, Said, Ticket, Timing
 from headway.model.opening import open_predictor
@@ -40,7 +41,7 @@ def test_who_leaves_before_his_call_strands_no_mate(place: int) -> None:
         assert not said.keys() & {s.id for s in some}
         said.update({s.id: s for s in some})
 
-    Run(opened, Bounds(64, 2**20, 30.0), say).run(tickets)
+    Run(opened, Bounds(Cap(64), 2**20, 30.0), say).run(tickets)
 
     assert said.keys() == set(range(5))
     for id, one in said.items():
