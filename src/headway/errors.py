@@ -24,7 +24,7 @@ HeadwayError
 │   ├── ModelCrashed         model_crashed       this request killed every worker that tried it
 │   └── NotLoaded            not_loaded          its files or its code can't be loaded, so the server ends
 ├── WorkerError              the process is at fault
-│   ├── WorkerLost           worker_lost         it died with this request, which may not be repeated
+│   ├── WorkerLost           worker_lost         it died with this request, which is not tried again
 │   └── ServerStopped        server_stopped      the server ended before this request's answer was ready
 ├── BundleError              bundle              a model's files are missing, damaged or not trusted
 ├── SignatureError           signature           a predictor whose signature can't be served
@@ -208,7 +208,7 @@ class WorkerError(HeadwayError):
 
 
 class WorkerLost(WorkerError):
-    """The worker that held this request died, and the request may not be repeated."""
+    """The worker that held this request died, and {why}."""
 
     code = "worker_lost"
 

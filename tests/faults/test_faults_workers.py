@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -308,3 +309,48 @@ def test_P8_as_process_1_it_leaves_no_zombies_and_takes_no_strangers_end_for_a_w
 
 def zombies(server: Server) -> int:
     return [state for _, state in census.members(server.process.pid)].count("Z")
+
+
+DEADLY = """
+import os
+import signal
+
+import headway as hw
+
+class Deadly(hw.Predictor):
+    def predict(self, text: hw.Batch[str]) -> hw.Batch[str]:
+        with open("attempts.txt", "a") as file:
+            file.write("attempt\\n" * len(text))
+        if os.path.exists("deadly"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return text
+"""
+
+
+def test_P18_where_all_workers_die_at_every_request_hardly_any_is_tried_twice(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    flags = ("--workers", "2", "--max-batch", "4")
+    with serving(tmp_path, "deadly.py:Deadly", *flags) as server:
+        (tmp_path / "deadly").touch()
+        with ThreadPoolExecutor(16) as pool:
+            asked = [pool.submit(server.ask, "deadly", {"text": "a"}) for _ in range(200)]
+            answers = [a.result(60) for a in asked]
+        told = {(a.status, a.code) for a in answers}
+        assert told <= {(500, "model_crashed"), (503, "worker_lost")}
+        assert (503, "worker_lost") in told
+        attempts = len(server.lines("attempts.txt"))
+        assert attempts <= 1.2 * len(answers)
+        (tmp_path / "deadly").unlink()
+        wait_until(lambda: server.ask("deadly", {"text": "b"}).status == 200, "it is well again")
+        server.wait_for_workers("deadly", 2)
+        for _ in range(3):  # each death is one that nobody expects, once the others are paid back
+            with ThreadPoolExecutor(16) as pool:
+                good = list(pool.map(lambda _: server.ask("deadly", {"text": "c"}), range(150)))
+            assert {a.status for a in good} == {200}
+        victim = server.workers("deadly")[0]
+        with ThreadPoolExecutor(16) as pool:
+            asked = [pool.submit(server.ask, "deadly", {"text": "d"}) for _ in range(300)]
+            os.kill(victim, signal.SIGKILL)
+            assert {a.result(60).status for a in asked} == {200}

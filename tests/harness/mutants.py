@@ -23,6 +23,7 @@ LIMIT_S = 60.0
 """A test that takes longer has caught its mutant too: it hangs."""
 
 GRAB = "tests/unit/engine/test_grab.py::"
+BUDGET = "tests/unit/engine/test_budget.py::"
 CAP = "tests/unit/engine/test_cap.py::"
 LAWS = "tests/unit/engine/test_batcher.py::TestLaws"
 SIMULATED = (
@@ -200,6 +201,27 @@ MUTANTS = (
         "MAX_ATTEMPTS = 2",
         "MAX_ATTEMPTS = 3",
         SIMULATED,
+    ),
+    Mutant(
+        "retry whatever it costs",
+        "engine/budget.py",
+        "        return self.owed <= max(LEAST, active)",
+        "        return True",
+        f"{BUDGET}test_where_all_workers_die_at_every_request_hardly_any_is_tried_twice",
+    ),
+    Mutant(
+        "pay nothing back for good answers",
+        "engine/budget.py",
+        "SHARE * (answered - self._answered)",
+        "0 * (answered - self._answered)",
+        f"{BUDGET}test_a_death_after_what_is_owed_was_paid_back_costs_nobody_an_answer",
+    ),
+    Mutant(
+        "ask all who are refused to come back together",
+        "engine/patience.py",
+        "return least_s + int(luck * (least_s + 2))",
+        "return least_s",
+        f"{BUDGET}test_it_is_about_what_the_queue_takes_to_drain_and_not_the_same_for_all",
     ),
     Mutant(
         "retry with others",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from harness.actors import Fate, LawBrokenError, Slot, Worker, request
 from headway.engine.batcher import Batcher, Limits
+from headway.engine.budget import LEAST, SHARE, Budget
 from headway.engine.deadlines import TICK_S, Deadlines
 from headway.engine.fleet import Fleet, Order, Orders, Phase
 from headway.engine.life import Act, Event, Flight, State
@@ -45,6 +46,8 @@ class Simulation:
         self.fates: dict[int, Fate] = {}
         self.workers: dict[int, Worker] = {}
         self.suspect: Slot | None = None
+        self.budget = Budget(0)
+        self.retries = self.most_active = 0
         self.is_idempotent = rng.random() < 0.8
         self.slots_each = rng.randint(1, 2)
         self.faults_per_s = rng.choice((0.0, 0.5, 2.0))
@@ -313,18 +316,29 @@ class Simulation:
         worker.is_gone = True
         del self.workers[worker.id]
         self._note(f"worker {worker.id} dies: {why}")
+        may_retry = self._may_retry()
         for slot in worker.slots:
             if slot is self.suspect:
                 self.suspect = None
             for flight in list(slot.flights.values()):
-                self._lose(flight)
+                self._lose(flight, may_retry=may_retry)
             slot.flights.clear()
         self._obey(self.fleet.died(worker.id, self.now, why))
         self._dispatch()
 
-    def _lose(self, flight: Flight) -> None:
-        act = flight.lose(is_idempotent=self.is_idempotent)
+    def _may_retry(self) -> bool:
+        active = sum(f.flight.state in (State.SENT, State.STREAMING) for f in self.fates.values())
+        self.most_active = max(self.most_active, active)
+        good = sum(f.ends == ["answered"] for f in self.fates.values())
+        return self.budget.allows(good, active)
+
+    def _lose(self, flight: Flight, *, may_retry: bool) -> None:
+        is_new = not flight.is_alone
+        act = flight.lose(is_idempotent=self.is_idempotent and (may_retry or not is_new))
         if act is Act.RETRY:
+            if is_new:
+                self.budget.spend()
+                self.retries += 1
             flight.slot = None
             self.batcher.put_back(flight)
         elif act in (Act.GIVE_UP, Act.BREAK_OFF):
@@ -377,6 +391,9 @@ class Simulation:
             self.batcher.queued == self.batcher.queued_bytes == 0, "the queue's counts are off"
         )
         self._law(self.deadlines.next() is None, "deadlines are left")
+        good = sum(f.ends == ["answered"] for f in self.fates.values())
+        bound = SHARE * good + 2 * max(self.most_active, LEAST)
+        self._law(self.retries <= bound, f"{self.retries} retries for {good} good answers")
         busy = [s for w in self.workers.values() for s in w.slots if s.is_busy or s.flights]
         self._law(not busy, "slots are busy for nobody")
         if not self.fleet.failure:

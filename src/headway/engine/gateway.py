@@ -15,7 +15,7 @@ from headway.engine import frames
 from headway.engine.channel import Channel
 from headway.engine.deadlines import Deadlines
 from headway.engine.frames import Answer, Question, Replies
-from headway.engine.life import Act, Event, Flight, State
+from headway.engine.life import MAX_ATTEMPTS, Act, Event, Flight, State
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Cancel, Join, Joined, Overdue, Parted
 from headway.engine.pool import Pool
@@ -30,6 +30,8 @@ EVIDENCE_S = 1.0
 
 _EVENTS = (Event.ANSWER, Event.HEAD, Event.CHUNK, Event.END)
 """What the parts of an answer (`frames.WHOLE`, ...) are in a request's life."""
+_ONCE = "the request may not be repeated"
+_TOO_MANY = "too many have died lately for the request to be tried again"
 _OUTCOME_CANCELLED = OUTCOMES.index("cancelled")
 
 
@@ -154,11 +156,15 @@ class Gateway:
 
     def _refusal(self, pool: Pool, flight: Flight) -> HeadwayError | None:
         if pool.trouble:
-            return errors.NotReady(model=pool.name, reason=pool.trouble)
+            return errors.NotReady(
+                model=pool.name, reason=pool.trouble, retry_after_s=pool.patience_s()
+            )
         if flight.timeout_s <= 0:
             return errors.DeadlineError(timeout_s=flight.timeout_s)
         full = pool.batcher.offer(flight)
-        return errors.QueueFull(model=pool.name, limit=full) if full else None
+        if not full:
+            return None
+        return errors.QueueFull(model=pool.name, limit=full, retry_after_s=pool.patience_s())
 
     # Answers
 
@@ -358,8 +364,10 @@ class Gateway:
             link.probe = None
         if link.worker.is_leaving:
             self.part_if_idle(link.worker)
+        if link.flights and link.worker.may_retry is None:
+            link.worker.may_retry = pool.may_retry()
         for flight in list(link.flights.values()):
-            self._lose(flight)
+            self._lose(flight, may_retry=bool(link.worker.may_retry))
         link.flights.clear()
         pool.wake()
         pool.demand()
@@ -371,19 +379,25 @@ class Gateway:
         if reason and not pool.links:
             for flight in pool.batcher.drain():
                 flight.state = State.DONE
-                self._fail(flight, errors.NotReady(model=model, reason=reason))
+                wait_s = pool.patience_s()
+                self._fail(
+                    flight, errors.NotReady(model=model, reason=reason, retry_after_s=wait_s)
+                )
 
-    def _lose(self, flight: Flight) -> None:
-        pool = flight.pool
+    def _lose(self, flight: Flight, *, may_retry: bool) -> None:
+        """What becomes of a request whose worker died; one that is a suspect already has its retry coming."""
+        pool, is_new = flight.pool, not flight.is_alone
         is_idempotent = pool.description is None or pool.description.is_idempotent
-        act = flight.lose(is_idempotent=is_idempotent)
+        act = flight.lose(is_idempotent=is_idempotent and (may_retry or not is_new))
         if act is Act.RETRY:
+            if is_new:
+                pool.budget.spend()
             flight.slot = None
             pool.batcher.put_back(flight)
-        elif act is Act.GIVE_UP and is_idempotent:
+        elif act is Act.GIVE_UP and flight.attempts >= MAX_ATTEMPTS:
             self._fail(flight, errors.ModelCrashed(attempts=flight.attempts))
         elif act is Act.GIVE_UP:
-            self._fail(flight, errors.WorkerLost())
+            self._fail(flight, errors.WorkerLost(why=_TOO_MANY if is_idempotent else _ONCE))
         elif act is Act.BREAK_OFF:
             self._end(flight, outcome_of(errors.WorkerLost()))
             flight.exchange.abort(flight.serial)

@@ -203,6 +203,8 @@ class Peer:
         self.is_leaving = False
         self.is_reported = False
         """The supervisor knows that a slot of it hangs."""
+        self.may_retry: bool | None = None
+        """Whether what was in it is tried again; None while it lives."""
 
     def is_idle(self) -> bool:
         """Nothing of ours is in it."""

@@ -1,15 +1,18 @@
 """One model in one gateway: its queue, the slots that serve it, and what is sent when one is free."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 
 from headway.config import ModelSettings
 from headway.engine.batcher import Batcher, Limits
+from headway.engine.budget import Budget
 from headway.engine.frames import Entry, Question
 from headway.engine.life import Event, Flight
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Loaded
+from headway.engine.patience import Patience
 from headway.model.call import Description
 from headway.observe.metrics import Tally
 
@@ -36,6 +39,8 @@ class Pool:
         self.trouble = "it is being loaded"
         """Why nothing may wait for it; "" while it has workers, or will have one again soon."""
         self.in_flight = 0
+        self.budget = Budget(tally.good)
+        self._patience = Patience()
         self._suspect_link: SlotLink | None = None
         """The slot that has a suspect of ours."""
         self._is_woken = False
@@ -138,6 +143,15 @@ class Pool:
         if suspect is not None and link is not None:
             self._suspect_link = link
             self._send(link, [suspect], time.monotonic())
+
+    def may_retry(self) -> bool:
+        """Whether what was in a worker that has just died may be tried again."""
+        return self.budget.allows(self.tally.good, self.in_flight - self.batcher.queued)
+
+    def patience_s(self) -> int:
+        """Seconds after which a caller that is refused now should ask again."""
+        luck = random.random()  # noqa: S311  (spreads callers; it guards nothing)
+        return self._patience.seconds(self.batcher.queued, self.tally.ended, time.monotonic(), luck)
 
     def gauge(self) -> None:
         """Write what waits and what is under way where everybody can read it."""

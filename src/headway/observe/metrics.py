@@ -29,6 +29,7 @@ SECONDS = (
 SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Upper bounds of the buckets of a grab and of a batch."""
 
+_CALLER, _BUSY = OUTCOMES.index("caller"), OUTCOMES.index("busy")
 _BLAME: dict[type[HeadwayError], str] = {
     errors.Cancelled: "cancelled",
     errors.CallerError: "caller",
@@ -132,6 +133,16 @@ class Tally:
         if queue_s is not None:
             cells[_queue + bisect_left(SECONDS, queue_s)] += 1.0
             cells[_queue_sum] += queue_s
+
+    @property
+    def good(self) -> float:
+        """Requests that a worker answered, and that no model failed at."""
+        return self.cells[0] + self.cells[_CALLER]
+
+    @property
+    def ended(self) -> float:
+        """Requests that have ended, without those that were refused."""
+        return sum(self.cells[: len(OUTCOMES)]) - self.cells[_BUSY]
 
     def grabbed(self, requests: int) -> None:
         """Count what a slot took at once."""
