@@ -23,6 +23,7 @@ LIMIT_S = 60.0
 """A test that takes longer has caught its mutant too: it hangs."""
 
 GRAB = "tests/unit/engine/test_grab.py::"
+BENCH = "tests/unit/engine/test_bench.py::"
 BUDGET = "tests/unit/engine/test_budget.py::"
 CAP = "tests/unit/engine/test_cap.py::"
 LAWS = "tests/unit/engine/test_batcher.py::TestLaws"
@@ -296,6 +297,27 @@ MUTANTS = (
         "            while self._is_taken:",
         "tests/unit/engine/test_gate.py::"
         "test_one_who_must_be_alone_waits_for_those_inside_and_keeps_others_out",
+    ),
+    Mutant(
+        "eject whom chance has struck",
+        "engine/bench.py",
+        "    return bool(share**record.grabs <= CHANCE)",
+        "    return True",
+        f"{BENCH}test_a_model_that_fails_everywhere_ejects_nobody",
+    ),
+    Mutant(
+        "eject the last",
+        "engine/bench.py",
+        "        if record.until or not has_room or",
+        "        if record.until or",
+        f"{BENCH}TestLaws",
+    ),
+    Mutant(
+        "let nobody in before his time",
+        "engine/bench.py",
+        "            if until <= now or 2 * (len(out) - n) > others + len(out):",
+        "            if until <= now:",
+        f"{BENCH}TestLaws",
     ),
     Mutant(
         "retire one worker too many",

@@ -78,7 +78,8 @@ class Gateway:
     ) -> None:
         self.loop = loop
         self.pools = {
-            name: Pool(loop, name, tally, self.part_if_idle) for name, tally in tallies.items()
+            name: Pool(loop, name, tally, self.part_if_idle, tell)
+            for name, tally in tallies.items()
         }
         self._tell = tell
         self._gateways = gateways
@@ -170,8 +171,8 @@ class Gateway:
 
     def answered(self, link: SlotLink, replies: Replies, buffers: memoryview) -> None:
         """A slot has answered some of a grab."""
-        start = 0
-        for answer in replies.answers:
+        start, answers = 0, replies.answers
+        for answer in answers:
             stop = start + answer.size
             # Who left, or is late, is no flight of the slot's any more: what comes for it is dropped.
             flight = link.flights.get(answer.id)
@@ -184,6 +185,8 @@ class Gateway:
         tally.spent(replies.decode_s, replies.compute_s, replies.encode_s)
         if replies.shortages:
             tally.fell_short(replies.shortages)
+        if answers and (answers[0].outcome or link.worker.is_doubted):
+            link.pool.rotation.judge(link, answers)
         if replies.is_last:
             link.pool.gauge()
 
@@ -312,9 +315,10 @@ class Gateway:
         """Send a worker nothing new, or let it have requests again."""
         peer = self._peers.get(worker)
         if peer is not None:
-            peer.is_suspended = is_suspended
-            for link in peer.links:
-                link.pool.wake()
+            peer.rest(is_silent=is_suspended)
+            for pool in {link.pool for link in peer.links}:
+                pool.rotation.review()
+                pool.wake()
 
     def report_overdue(self) -> None:
         """Tell of workers with a slot that has not answered long after everybody's deadline: it hangs."""
@@ -336,6 +340,8 @@ class Gateway:
                 link.pool.free.remove(link)
             if link in link.pool.links:
                 link.pool.links.remove(link)
+        for pool in {link.pool for link in peer.links}:
+            pool.rotation.left(peer)
         self.part_if_idle(peer)
 
     def forget(self, worker: int) -> None:
@@ -369,6 +375,7 @@ class Gateway:
         for flight in list(link.flights.values()):
             self._lose(flight, may_retry=bool(link.worker.may_retry))
         link.flights.clear()
+        pool.rotation.left(link.worker)
         pool.wake()
         pool.demand()
 

@@ -53,6 +53,8 @@ class SlotLink(asyncio.Protocol):
         self.has_asked = False
         self.is_recalled = False
         """Another gateway wants the credit: it goes back, unless it is spent in this turn of the loop."""
+        self.is_blamed = False
+        """The grab that the slot has counts as failed already."""
         self.probe: asyncio.Future[bool] | None = None
         self.heard_at = time.monotonic()
         self.busy_until = 0.0
@@ -143,7 +145,7 @@ class SlotLink(asyncio.Protocol):
     ) -> None:
         """Spend the slot's credit."""
         self._part_with_credit()
-        self.is_busy = True
+        self.is_busy, self.is_blamed = True, False
         self.busy_until = max(self.busy_until, time.monotonic())
         self.send(frames.Grab(entries, questions), bodies)
 
@@ -200,11 +202,21 @@ class Peer:
         self.loaded = loaded
         self.links: list[SlotLink] = []
         self.is_suspended = False
+        """It gets nothing new: it is silent, or ejected, or both."""
+        self._is_silent = self._is_ejected = False
+        self.is_doubted = False
+        """Its last grab failed."""
         self.is_leaving = False
         self.is_reported = False
         """The supervisor knows that a slot of it hangs."""
         self.may_retry: bool | None = None
         """Whether what was in it is tried again; None while it lives."""
+
+    def rest(self, *, is_silent: bool | None = None, is_ejected: bool | None = None) -> None:
+        """Take it out of rotation, or let it in again; None changes nothing."""
+        self._is_silent = self._is_silent if is_silent is None else is_silent
+        self._is_ejected = self._is_ejected if is_ejected is None else is_ejected
+        self.is_suspended = self._is_silent or self._is_ejected
 
     def is_idle(self) -> bool:
         """Nothing of ours is in it."""

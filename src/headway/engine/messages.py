@@ -159,6 +159,13 @@ class Overdue(Say, tag="overdue"):
     worker: int
 
 
+class Ejected(Say, tag="ejected"):
+    """I send this worker nothing for so long, because it fails; 0.0: it is in again."""
+
+    worker: int
+    for_s: float
+
+
 class Drained(Say, tag="drained"):
     """Nothing is under way here any more; `left` requests did not end in time."""
 
@@ -195,5 +202,6 @@ Message = (
     | Parted
     | Drained
     | Overdue
+    | Ejected
     | Cancel
 )

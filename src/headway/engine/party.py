@@ -15,6 +15,7 @@ from headway.engine import threads
 from headway.engine.channel import Channel, pair
 from headway.engine.fleet import Fleet, Order, Orders, Phase
 from headway.engine.messages import (
+    Ejected,
     Forget,
     Hold,
     Join,
@@ -104,6 +105,8 @@ class Party:
         """By worker, the gateways that have linked up with it."""
         self._parting: dict[int, set[int]] = {}
         """By leaving worker, the gateways that have not let it go yet."""
+        self._ejected: dict[int, set[int]] = {}
+        """By worker, the gateways that send it nothing because it fails."""
         self._told = ""
         """The failure that was last told."""
 
@@ -179,8 +182,23 @@ class Party:
                 log.error("worker_hangs", extra={"model": self.spec.name, "worker": worker})
                 self.processes[worker].kill()
 
+    def see_ejected(self, message: Ejected, gateway: int) -> None:
+        """A gateway sends a worker nothing for a while, or lets it in again."""
+        worker = next((w for w, s in self._serials.items() if s == message.worker), None)
+        if worker is None:
+            return
+        extra = {"model": self.spec.name, "worker": worker, "gateway": gateway}
+        if message.for_s:
+            self._ejected.setdefault(worker, set()).add(gateway)
+            log.warning("worker_ejected", extra={**extra, "for_s": message.for_s})
+        else:
+            self._ejected.get(worker, set()).discard(gateway)
+            log.info("worker_let_in", extra=extra)
+
     def lose_gateway(self, gateway: int) -> None:
         """A gateway's process has ended: it holds no worker back."""
+        for ejectors in self._ejected.values():
+            ejectors.discard(gateway)
         for joined in self._joined.values():
             joined.discard(gateway)
         for worker, waiting in list(self._parting.items()):
@@ -199,7 +217,7 @@ class Party:
     def ended(self, worker: int, code: int, *, is_draining: bool) -> None:
         """A worker's process has ended."""
         self.processes.pop(worker, None)
-        for known in (self.loaded, self._joined, self._parting):
+        for known in (self.loaded, self._joined, self._parting, self._ejected):
             known.pop(worker, None)
         member = self.fleet.members.get(worker)
         is_expected = is_draining or member is None or member.phase is Phase.LEAVING
@@ -229,6 +247,7 @@ class Party:
                     "pid": self.processes[m.id].pid,
                     "phase": m.phase.value,
                     "generation": m.generation,
+                    "is_ejected": bool(self._ejected.get(m.id)),
                 }
                 for m in self.fleet.members.values()
                 if m.id in self.processes

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 from headway.config import ModelSettings
 from headway.engine.batcher import Batcher, Limits
@@ -13,6 +14,7 @@ from headway.engine.life import Event, Flight
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Loaded
 from headway.engine.patience import Patience
+from headway.engine.rotation import Rotation
 from headway.model.call import Description
 from headway.observe.metrics import Tally
 
@@ -26,6 +28,7 @@ class Pool:
         name: str,
         tally: Tally,
         let_go: Callable[[Peer], None],
+        tell: Callable[[Any], object],
     ) -> None:
         self.loop = loop
         self._let_go = let_go
@@ -41,6 +44,7 @@ class Pool:
         self.in_flight = 0
         self.budget = Budget(tally.good)
         self._patience = Patience()
+        self.rotation = Rotation(self, tell)
         self._suspect_link: SlotLink | None = None
         """The slot that has a suspect of ours."""
         self._is_woken = False
@@ -104,7 +108,8 @@ class Pool:
         """Ask the slots whose credit is lent elsewhere, if something waits and none is free."""
         if self.batcher.queued and self._pick() is None:
             for link in self.links:
-                if link.is_lent_elsewhere and not link.worker.is_leaving:
+                worker = link.worker
+                if link.is_lent_elsewhere and not (worker.is_leaving or worker.is_suspended):
                     link.want()
 
     def _dispatch(self) -> None:

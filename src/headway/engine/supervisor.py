@@ -21,6 +21,7 @@ from headway.engine.child import Child, Program
 from headway.engine.messages import (
     Drain,
     Drained,
+    Ejected,
     Joined,
     Leave,
     Listen,
@@ -354,6 +355,9 @@ class Supervisor:
         elif isinstance(message, Overdue):
             for party in self.parties.values():
                 party.end_hanging(message.worker)
+        elif isinstance(message, Ejected):
+            for party in self.parties.values():
+                party.see_ejected(message, index)
         elif isinstance(message, Joined | Parted):
             for party in self.parties.values():
                 party.hear_gateway(message.worker, index, has_joined=isinstance(message, Joined))

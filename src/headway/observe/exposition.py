@@ -25,6 +25,11 @@ _COUNTERS = (
     ("compute_seconds_total", "compute_s", "Time spent in the model."),
     ("encode_seconds_total", "encode_s", "Time spent on encoding answers."),
     ("worker_restarts_total", "restarts", "Workers that had to be started again."),
+    (
+        "worker_ejections_total",
+        "ejections",
+        "Times that a gateway sent a worker nothing for a while, because it failed.",
+    ),
     ("memory_shortages_total", "shortages", "Model calls that memory did not hold."),
 )
 _CONNECTIONS = (

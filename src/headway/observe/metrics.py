@@ -63,6 +63,7 @@ _WIDTHS = {
     "encode_s": 1,
     "restarts": 1,
     "shortages": 1,
+    "ejections": 1,
     "queue_depth": 1,
     "queue_bytes": 1,
     "in_flight": 1,
@@ -163,6 +164,10 @@ class Tally:
     def fell_short(self, calls: int) -> None:
         """Count model calls that memory did not hold."""
         self.cells[_STARTS["shortages"]] += calls
+
+    def ejected(self) -> None:
+        """Count a worker that was taken out of rotation."""
+        self.cells[_STARTS["ejections"]] += 1.0
 
     def restarted(self) -> None:
         """Count a worker that had to be started again; only the supervisor does."""

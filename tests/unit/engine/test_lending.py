@@ -72,7 +72,7 @@ class End:
         self.answered_ids: list[int] = []
         self.is_leaving = False
         self.sent = 0
-        self.pool = Pool(cast("Any", self.loop), "m", board.tally(0, 0), lambda peer: None)
+        self.pool = Pool(cast("Any", self.loop), "m", board.tally(0, 0), lambda peer: None, print)
         description = Description("m", "1", "", "", (), (), {}, {})
         loaded = Loaded(description, 1, 1, 4, 4, 0.001, 0.1, "")
         self.pool.configure(ModelSettings(), loaded, 1)
