@@ -327,6 +327,13 @@ MUTANTS = (
         SIMULATED,
     ),
     Mutant(
+        "spread each model over all cores",
+        "engine/threads.py",
+        "        count = max(1, (cores.count - sum(fixed)) // fixed.count(0))",
+        "        count = cores.count",
+        "tests/unit/test_threads.py::test_models_share_the_cores_and_the_line_says_so",
+    ),
+    Mutant(
         "cut frames anywhere",
         "engine/frames.py",
         "            at += 4 + rest\n",

@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from headway.engine.threads import (
     decide,
     environment,
     may_spin,
+    share,
     threads_of,
 )
 
@@ -259,3 +261,47 @@ def test_the_largest_batch_that_measurably_gains_is_chosen(
     costs: dict[int, float], chosen: int
 ) -> None:
     assert choose_batch(costs) == chosen
+
+
+def test_one_model_has_all_cores() -> None:
+    assert share(of(8), AUTO, [AUTO]) == of(8)
+
+
+def test_models_share_the_cores_and_the_line_says_so() -> None:
+    cores = share(of(16), AUTO, [AUTO] * 3)
+
+    assert cores.count == 5
+    assert "5 of 16 cores, shared out among 3 models" in decide(cores=cores, **SAFE).why
+
+
+SAFE: dict[str, Any] = {"settings": AUTO, "is_thread_safe": True}
+
+
+def test_what_settings_fix_is_left_out_of_what_the_others_share() -> None:
+    fixed = ModelSettings(workers=2, slots=2, threads=3)
+    models = [fixed, AUTO, AUTO]
+
+    assert [share(of(16), settings, models).count for settings in models] == [12, 2, 2]
+    assert "warning" not in decide(fixed, share(of(16), fixed, models), is_thread_safe=True).why
+
+
+some = st.builds(
+    ModelSettings,
+    workers=st.none() | st.integers(1, 3),
+    slots=st.none() | st.integers(1, 3),
+    threads=st.none() | st.integers(1, 3),
+)
+
+
+@given(st.integers(1, 64), st.lists(st.just(AUTO) | some, min_size=1, max_size=6), st.booleans())
+def test_all_models_together_never_use_more_cores_than_there_are_unless_settings_ask_for_it(
+    count: int, models: list[ModelSettings], is_thread_safe: bool
+) -> None:
+    busy = 0
+    for settings in models:
+        cores = share(of(count), settings, models)
+        assert 1 <= cores.count <= count
+        made = decide(settings, cores, is_thread_safe=is_thread_safe, item_s=0.1)
+        busy += made.workers * made.slots * threads_of(settings, cores.count)
+    is_asked_for = any(s != AUTO for s in models) or len(models) > count
+    assert busy <= count or is_asked_for

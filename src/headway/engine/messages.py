@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headway.config import ModelSettings, ModelSpec, ServerSettings
+from headway.engine.threads import Cores
 from headway.model.call import Description
 
 
@@ -19,6 +20,8 @@ class Hold(Say, tag="hold"):
     """Load this model, warm it, and say so. Comes first."""
 
     spec: ModelSpec
+    cores: Cores
+    """Its share of them."""
     threads: int
     may_spin: bool
     max_body_bytes: int

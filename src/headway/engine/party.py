@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from headway.config import ModelSpec
+from headway.config import ModelSettings, ModelSpec
 from headway.engine import threads
 from headway.engine.channel import Channel, pair
 from headway.engine.fleet import Fleet, Order, Orders, Phase
@@ -61,6 +61,11 @@ class Host(Protocol):
     @property
     def max_body_bytes(self) -> int:
         """Largest request body."""
+        ...
+
+    @property
+    def models(self) -> Sequence[ModelSettings]:
+        """The settings of all models that are served."""
         ...
 
     @property
@@ -256,7 +261,7 @@ class Party:
 
     def _start(self, worker: int) -> None:
         settings = self.spec.settings
-        cores = threads.available_cores()
+        cores = threads.share(threads.available_cores(), settings, self._host.models)
         count = threads.threads_of(settings, cores.count)
         try:
             process = self._host.start_worker(self, worker, threads.environment(count))
@@ -270,7 +275,7 @@ class Party:
         self.processes[worker] = process
         self._serials[worker] = self._host.next_serial()
         may_spin = threads.may_spin(settings, cores)
-        process.channel.send(Hold(self.spec, count, may_spin, self._host.max_body_bytes))
+        process.channel.send(Hold(self.spec, cores, count, may_spin, self._host.max_body_bytes))
 
     def _introduce(self, worker: int, gateway: int) -> None:
         """Give a worker and a gateway the sockets between them."""

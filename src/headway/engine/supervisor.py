@@ -74,6 +74,7 @@ class Supervisor:
     ) -> None:
         self.settings = settings
         self.max_body_bytes = settings.max_body_bytes
+        self.models = [spec.settings for spec in models]
         self.gateways: dict[int, Child] = {}
         self.parties = {spec.name: Party(spec, self) for spec in models}
         self.is_ready = False

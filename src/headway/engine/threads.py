@@ -8,8 +8,8 @@ interpreter.
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from headway.config import ModelSettings
@@ -66,6 +66,31 @@ def available_cores(root: Path = Path("/"), *, affinity: int | None = None) -> C
     limited = max(1, int(quota + 1e-6))
     why = f"{_count(min(allowed, limited), 'core')} of {allowed} (the cgroup's quota is {quota:g})"
     return Cores(min(allowed, limited), why, has_quota=True)
+
+
+def share(cores: Cores, mine: ModelSettings, models: Sequence[ModelSettings]) -> Cores:
+    """The cores of one of a server's models: what its settings fix, else an equal part of what theirs leave.
+
+    Args:
+        cores: those that may be used.
+        mine: the model's settings.
+        models: those of all models, with its own.
+    """
+    if len(models) < 2:
+        return cores
+    fixed = [_fixed(settings) for settings in models]
+    if asked := _fixed(mine):
+        count = min(cores.count, max(asked, cores.count // len(models)))
+    else:
+        count = max(1, (cores.count - sum(fixed)) // fixed.count(0))
+    why = f"{count} of {cores.why}, shared out among {len(models)} models"
+    return replace(cores, count=count, why=why)
+
+
+def _fixed(settings: ModelSettings) -> int:
+    """The cores that settings ask for; 0 where they leave it open."""
+    calls = (settings.workers or 0) * (settings.slots or 0)
+    return calls * (settings.threads or 1)
 
 
 def threads_of(settings: ModelSettings, cores: int) -> int:

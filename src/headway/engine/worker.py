@@ -58,7 +58,7 @@ class Worker:
         warmth = warm(self._opened, self._coroutines)
         decision = threads.decide(
             spec.settings,
-            threads.available_cores(),
+            hold.cores,
             is_thread_safe=self._opened.is_thread_safe,
             is_async=is_async,
             item_s=warmth.item_s,
