@@ -27,7 +27,9 @@ from bench.process import Tree, busy_s, free_port, own_cpu_s
 
 LIMIT_S = 8 * 60
 WARM_S = 0.5
-READY_LIMIT_S = 240.0
+SETTLE_S, IDLE_S = 0.5, 1.0
+"""From ready to idle; how long an idle server is looked at."""
+READY_LIMIT_S, POLL_S = 240.0, 0.02
 LARGE_BYTES = 500_000
 """From here on load.py asks, which copies no request."""
 LEAST_ANSWERS = 8
@@ -37,13 +39,16 @@ COLUMNS = {
     "rate": "requests/s",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
+    "grab": "requests a grab",
     "gateway_us": "gateway µs",
     "worker_us": "worker µs",
     "supervisor_us": "supervisor µs",
     "load_us": "generator µs",
     "cores": "cores",
     "pss_mb": "PSS MB",
+    "idle_cores": "idle cores",
     "start_s": "start s",
+    "start_cpu_s": "CPU s to start",
 }
 """What the table shows; µs are of CPU, a request."""
 
@@ -56,7 +61,8 @@ class Server:
 
     tree: Tree
     port: int
-    start_s: float
+    start: Record
+    """What its start took, and what it takes while nobody asks."""
 
 
 def role_of(command: str) -> str:
@@ -86,10 +92,19 @@ def serving(start: Start) -> Iterator[Server]:
                 raise Void(f"{start.name} ended at its start: {tree.tail()}")
             if time.monotonic() - tree.started > READY_LIMIT_S:
                 raise Void(f"{start.name} is not ready: {tree.tail()}")
-            time.sleep(0.01)
-        yield Server(tree, port, time.monotonic() - tree.started)
+            time.sleep(POLL_S)
+        yield Server(tree, port, _weigh(tree))
     finally:
         tree.stop()
+
+
+def _weigh(tree: Tree) -> Record:
+    """What a server that has just become ready has taken, and takes when it is idle."""
+    found = {"start_s": time.monotonic() - tree.started, "start_cpu_s": tree.cpu_s()}
+    time.sleep(SETTLE_S)
+    cpu, since = tree.cpu_s(), time.monotonic()
+    time.sleep(IDLE_S)
+    return found | {"idle_cores": (tree.cpu_s() - cpu) / (time.monotonic() - since)}
 
 
 def _is_ready(port: int) -> bool:
@@ -136,23 +151,41 @@ def _whole(plan: Plan) -> Plan:
 def _measured(server: Server, plan: Plan) -> Record:
     """One run of a generator, and what everybody spent on it."""
     cpu, own, busy, wall = server.tree.cpu_by(role_of), own_cpu_s(), busy_s(), time.monotonic()
+    grabs, grabbed = _grabs(server.port)
     report = drive.closed(plan, with_python=bool(plan.limit))
     spent = {role: s - cpu.get(role, 0.0) for role, s in server.tree.cpu_by(role_of).items()}
     own, busy, wall = own_cpu_s() - own, busy_s() - busy, time.monotonic() - wall
     if not report.answered:
         raise Void(f"no answer within {plan.seconds:g} s")
     each = 1e6 / report.answered
-    return {
-        "answered": report.answered,
-        "rate": report.answered / report.seconds,
-        "p50_ms": report.p50_ms,
-        "p99_ms": report.p99_ms,
-        "load_us": own * each,
-        "cores": sum(spent.values()) / wall,
-        "other_cores": max(0.0, busy - own - sum(spent.values())) / wall,
-        "pss_mb": server.tree.pss_mb(),
-        "start_s": server.start_s,
-    } | {f"{role}_us": spent.get(role, 0.0) * each for role in ROLES}
+    more, taken = _grabs(server.port)
+    return (
+        {
+            "answered": report.answered,
+            "rate": report.answered / report.seconds,
+            "p50_ms": report.p50_ms,
+            "p99_ms": report.p99_ms,
+            "grab": (taken - grabbed) / (more - grabs) if more > grabs else 0.0,
+            "load_us": own * each,
+            "cores": sum(spent.values()) / wall,
+            "other_cores": max(0.0, busy - own - sum(spent.values())) / wall,
+            "pss_mb": server.tree.pss_mb(),
+        }
+        | server.start
+        | {f"{role}_us": spent.get(role, 0.0) * each for role in ROLES}
+    )
+
+
+def _grabs(port: int) -> tuple[float, float]:
+    """Grabs so far, and the requests in them; none of an echo."""
+    found = {"count": 0.0, "sum": 0.0}
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        for line in answer.read().decode().splitlines():
+            series, _, value = line.rpartition(" ")
+            name, _, part = series.partition("{")[0].rpartition("_")
+            if name == "headway_grab_requests" and part in found:
+                found[part] += float(value)
+    return found["count"], found["sum"]
 
 
 class Growth:
