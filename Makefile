@@ -1,5 +1,5 @@
 # What people and CI type. Each target sets up what it needs; the lines themselves are in scripts/.
-.PHONY: help demo test test-faults soak lint bench docs clean
+.PHONY: help demo test test-faults soak lint bench growth docs clean
 
 help:
 	@echo "make demo         serve real models, ask one question, say what to try"
@@ -8,6 +8,7 @@ help:
 	@echo "make soak         mixed traffic with every fault (MINUTES=60)"
 	@echo "make lint         format, lint, types"
 	@echo "make bench        measure beside the peers (ONLY=name for a part)"
+	@echo "make growth       how cost grows: workers, connections, models, bodies"
 	@echo "make docs         write docs/reference from the code"
 
 install:
@@ -32,6 +33,9 @@ lint: install
 
 bench: install
 	@scripts/bench $(ONLY)
+
+growth: install
+	@scripts/bench growth
 
 docs: install
 	@scripts/docs

@@ -12,9 +12,12 @@ def main() -> None:
     if os.path.realpath(sys.prefix) != os.path.realpath(python.parent.parent):
         os.chdir(envs.ROOT)
         os.execv(python, [str(python), "-m", "bench", *sys.argv[1:]])
-    from bench import run  # noqa: PLC0415  (needs what only the runner's environment has)
+    from bench import growth, run  # noqa: PLC0415  (need what only the runner's environment has)
 
-    run.main()
+    if sys.argv[1:2] == ["growth"]:
+        growth.main(sys.argv[2:])
+    else:
+        run.main()
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def _write_tiny(path: Path) -> None:
         helper.make_tensor_value_info("label", TensorProto.INT64, ["batch"]),
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2]),
     ]
-    _save(path, helper.make_graph(nodes, "tiny", inputs, outputs, _initializers(constants)))
+    save(path, helper.make_graph(nodes, "tiny", inputs, outputs, _initializers(constants)))
 
 
 def _tiny_items() -> list[Item]:
@@ -182,7 +182,7 @@ def _write_mobilenet(path: Path) -> None:
     inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 224, 224])]
     outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 1000])]
     constants = _initializers(graph.constants)
-    _save(path, helper.make_graph(graph.nodes, "mobilenet", inputs, outputs, constants))
+    save(path, helper.make_graph(graph.nodes, "mobilenet", inputs, outputs, constants))
 
 
 def _mobilenet_items() -> list[Item]:
@@ -198,7 +198,7 @@ def _initializers(constants: Mapping[str, NDArray[np.float32]]) -> list[TensorPr
     return [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
 
 
-def _save(path: Path, graph: onnx.GraphProto) -> None:
+def save(path: Path, graph: onnx.GraphProto) -> None:
     """Check and write; the IR version is one that every runtime of the last years reads."""
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="bench")

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,6 +49,16 @@ class Tree:
         """CPU seconds of the tree so far, user and system, with its children that have ended."""
         stats = _stats()
         return sum(sum(stats[p][_TIMES]) for p in self.pids() if p in stats) / TICKS_PER_S
+
+    def cpu_by(self, role_of: Callable[[str], str]) -> Mapping[str, float]:
+        """CPU seconds as `cpu_s` counts them, by the roles that command lines tell."""
+        found: Counter[str] = Counter()
+        stats = _stats()
+        for pid in self.pids():
+            with suppress(OSError, KeyError):
+                command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+                found[role_of(command)] += sum(stats[pid][_TIMES])
+        return {role: ticks / TICKS_PER_S for role, ticks in found.items()}
 
     def pss_mb(self) -> float:
         """Memory of the tree, what is shared counted once; 10^6 bytes."""

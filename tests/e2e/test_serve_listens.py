@@ -5,8 +5,9 @@ import http.client
 import json
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -234,3 +235,18 @@ def test_a_folder_with_several_models_serves_each_under_its_name(folder: Path) -
         assert server.ask("three", {"text": "ab"}).json == "ba"
         assert server.ask("four", {"text": "ab"}).code == "unknown_model"
         assert server.call("GET", "/health/ready").json["models"] == dict.fromkeys(models, True)
+
+
+def test_a_low_limit_of_descriptors_is_raised_to_what_the_connections_need(folder: Path) -> None:
+    launcher = folder / "few"
+    launcher.write_text(f'#!/bin/sh\nulimit -S -n 128\nexec {sys.executable} "$@"\n')
+    launcher.chmod(0o755)
+    with (
+        serving(folder, "subjects.py:Gate", "--workers", "1", by=str(launcher)) as server,
+        ExitStack() as stack,
+    ):
+        for _ in range(200):
+            sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+            stack.enter_context(sock)
+            sock.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")

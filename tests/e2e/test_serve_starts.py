@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from serving import START_S, Server, serving, starting, wait_until, write_subjects
 
+from headway.engine.threads import available_cores
+from headway.engine.turns import TURN_S
 from headway.errors import Exit
 
 
@@ -92,3 +94,57 @@ def test_a_gateway_that_dies_again_and_again_is_started_later_each_time(folder: 
         wait_until(lambda: any(p != pid for p in server.gateways()), "the last one is replaced")
         assert time.monotonic() - killed_at >= 0.7, "0.1 s doubled three times, and a margin"
         wait_until(lambda: server.ask("subjects", {"text": "a"}).json == "A", "it serves again")
+
+
+CROWD = """
+import time
+from pathlib import Path
+import headway as hw
+
+class One(hw.Predictor):
+    examples = ({"number": 1},)
+
+    def load(self) -> None:
+        for note in ("begins", "ends"):
+            with Path(__file__).with_name("loads.txt").open("a") as file:
+                file.write(f"{note}\\n")
+            time.sleep(0.2 if note == "begins" else 0.0)
+
+    def predict(self, number: int) -> int:
+        return number
+"""
+
+
+def test_no_more_models_load_at_a_time_than_there_are_cores(tmp_path: Path) -> None:
+    (tmp_path / "crowd.py").write_text(CROWD)
+    models = "".join(
+        f'  m{i}: {{predictor: "crowd.py:One", workers: 1, load_timeout_s: 20}}\n'
+        for i in range(4 * available_cores().count)
+    )
+    (tmp_path / "headway.yaml").write_text(f"models:\n{models}")
+    with serving(tmp_path) as server:
+        under_way, most = 0, 0
+        for note in server.lines("loads.txt"):
+            under_way += 1 if note == "begins" else -1
+            most = max(most, under_way)
+        assert under_way == 0
+        assert 1 <= most <= available_cores().count
+
+
+def test_a_model_that_takes_long_to_load_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
+    slow = CROWD.replace("time.sleep(0.2", "time.sleep(60")
+    (tmp_path / "slow.py").write_text(slow)
+    (tmp_path / "crowd.py").write_text(CROWD)
+    models = "".join(
+        f'  slow{i}: {{predictor: "slow.py:One", workers: 1, required: false}}\n'
+        for i in range(available_cores().count)
+    )
+    quick = '  quick: {predictor: "crowd.py:One", workers: 1}\n'
+    (tmp_path / "headway.yaml").write_text(f"models:\n{models}{quick}")
+    with serving(tmp_path, "--grace-s", "1") as server:
+        assert server.ask("quick", {"number": 7}).json == 7
+        (victim,) = server.workers("quick")
+        os.kill(victim, signal.SIGKILL)
+        killed_at = time.monotonic()
+        server.wait_for_workers("quick", 1, without=victim)
+        assert time.monotonic() - killed_at < TURN_S, "who stands in for another waits for no turn"

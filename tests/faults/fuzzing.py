@@ -14,6 +14,7 @@ from typing import Any
 import corpus
 import corpus_subjects as subjects
 
+from headway.config import ModelSettings
 from headway.engine import frames
 from headway.errors import CallerError
 from headway.model.signature import read_signature
@@ -114,7 +115,10 @@ def wires() -> list[Wire]:
         *(subjects.Number, subjects.Text, subjects.File, subjects.Several, subjects.Anything),
         *(subjects.Arrays, subjects.Halves, subjects.Frees, subjects.Looses, subjects.Typed),
     )
-    return [Wire(read_signature(kind)) for kind in kinds]
+    wires = [Wire(read_signature(kind)) for kind in kinds]
+    for wire in wires:
+        wire.max_rows = ModelSettings().max_request_rows
+    return wires
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {

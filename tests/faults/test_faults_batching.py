@@ -9,9 +9,10 @@ import pytest
 from harness import schedule
 from harness.case import Case, ledger_server
 from harness.checker import ways
+from harness.figures import Figures
 from harness.ledger import Mix
 from harness.schedule import plan
-from harness.truth import End, Mood
+from harness.truth import NEVER, End, Mood
 from serving import Server, serving, wait_until, write_subjects
 
 import headway as hw
@@ -26,7 +27,9 @@ from headway.protocols import Ask
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_P10_every_answer_is_its_own_requests_under_everything_at_once(tmp_path: Path) -> None:
+def test_P10_every_answer_is_its_own_requests_under_everything_at_once(
+    tmp_path: Path, figures: Figures
+) -> None:
     """The short form; `scripts/headline` asks a million."""
     with ledger_server(tmp_path) as server:
         mix = Mix(
@@ -38,14 +41,24 @@ def test_P10_every_answer_is_its_own_requests_under_everything_at_once(tmp_path:
         assert case.ledger.counts.total() >= 40_000
         assert case.ledger.count(End.EXACT) > 34_000
         assert case.ledger.counts[Mood.POISON, End.FAILED, "model_crashed"]
+        figures.of(case)
+        figures("exact", case.ledger.count(End.EXACT))
+        figures("wrong, double or hung", case.ledger.count(*NEVER))
 
 
-def test_P11_a_request_that_the_model_fails_on_fails_alone(tmp_path: Path) -> None:
+BAD = (Mood.SICK, Mood.REJECTED, Mood.BAD)
+
+
+def test_P11_a_request_that_the_model_fails_on_fails_alone(
+    tmp_path: Path, figures: Figures
+) -> None:
     with ledger_server(tmp_path, workers=1) as server:
         mix = Mix(sick=0.1, rejected=0.1, bad=0.1, v2=0.0, many=0.3)
         case = Case(server, mix=mix, per_s=0, clients=48, most=8_000).run(0)
         case.see()
         assert case.ledger.counts[Mood.SICK, End.FAILED, "model_failed"] > 500
+        figures("bad ones", sum(n for (m, _, _), n in case.ledger.counts.items() if m in BAD))
+        figures.of(case)
         assert server.metric("worker_restarts_total") == 0
 
 
@@ -63,7 +76,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.mark.parametrize("place", range(4))
 @pytest.mark.parametrize("phase", ["queued", "formed", "running"])
 def test_P12_who_leaves_harms_no_batch_mate_and_is_not_computed_for_nothing(
-    gate: Server, phase: str, place: int
+    gate: Server, phase: str, place: int, figures: Figures
 ) -> None:
     name = f"{phase}-{place}"
     model = "subjects"
@@ -96,6 +109,8 @@ def test_P12_who_leaves_harms_no_batch_mate_and_is_not_computed_for_nothing(
     assert [mate.result(20).json for mate in mates] == [t.upper() for t in texts]
     assert (gone in gate.lines("entered.txt")) == (phase == "running")
     wait_until(lambda: gate.metric("in_flight", model=model) == 0, "nothing is in flight")
+    figures("leavers", 1)
+    figures("mates, all answered", len(mates))
 
 
 def leave(server: Server, leaver: Any, model: str) -> None:
@@ -172,7 +187,7 @@ WAYS = ("one less", "one more", "none", "a generator", "a dict", "transposed", "
 
 
 def test_P13_an_answer_of_a_wrong_form_fails_its_whole_batch_and_shifts_nobodys(
-    tmp_path: Path,
+    tmp_path: Path, figures: Figures
 ) -> None:
     (tmp_path / "shifty.py").write_text(SHIFTY)
     with serving(tmp_path, "shifty.py:Shifty", "--workers", "1", "--max-batch", "8") as server:
@@ -190,9 +205,12 @@ def test_P13_an_answer_of_a_wrong_form_fails_its_whole_batch_and_shifts_nobodys(
                 else:
                     assert answer.json == [n, n + 1]
         assert server.workers("shifty") == before
+        figures("forms of wrong answers", len(WAYS) + 1)
 
 
-def test_P13_no_answer_is_shifted_where_batches_fail_beside_good_ones(tmp_path: Path) -> None:
+def test_P13_no_answer_is_shifted_where_batches_fail_beside_good_ones(
+    tmp_path: Path, figures: Figures
+) -> None:
     """The ledger's own predictor, made to forget a row whenever one is sick."""
     with ledger_server(tmp_path, workers=1) as server:
         path = tmp_path / "subject.py"
@@ -216,3 +234,5 @@ def test_P13_no_answer_is_shifted_where_batches_fail_beside_good_ones(tmp_path: 
         case.see()
         assert case.ledger.counts[Mood.SICK, End.FAILED, "bad_output"]
         assert case.ledger.count(End.EXACT) > 3000
+        figures("exact beside batches that fail", case.ledger.count(End.EXACT))
+        figures("wrong, double or hung", case.ledger.count(*NEVER))

@@ -16,6 +16,7 @@ import pytest
 from harness import census, schedule
 from harness.case import Case, ledger_server, seed, write_subject
 from harness.checker import complaints, ways
+from harness.figures import Figures
 from harness.ledger import Ledger, Load, Mix
 from harness.schedule import plan
 from harness.truth import End
@@ -36,7 +37,9 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.mark.parametrize("turn", range(4))
-def test_P27_a_stop_under_load_answers_all_that_was_accepted(tmp_path: Path, turn: int) -> None:
+def test_P27_a_stop_under_load_answers_all_that_was_accepted(
+    tmp_path: Path, turn: int, figures: Figures
+) -> None:
     flags = ["--drain-delay-s", "0.5", "--grace-s", "10"]
     with ledger_server(tmp_path, *flags) as server:
         ledger = Ledger()
@@ -47,6 +50,8 @@ def test_P27_a_stop_under_load_answers_all_that_was_accepted(tmp_path: Path, tur
         assert ledger.count(End.EXACT) > 100, told
         assert ledger.count(End.FAILED) > 0, f"void: it did not end under load\n{told}"
         assert server.wait() == Exit.OK
+        figures("stops", 1)
+        figures("accepted, all answered", ledger.count(End.EXACT))
 
 
 async def load_over_the_end(server: Server, ledger: Ledger, turn: int) -> None:
@@ -121,7 +126,7 @@ def read_all(sock: socket.socket) -> bytes:
 
 
 def test_P28_reloads_without_a_pause_of_good_code_and_bad_fail_nobody_and_leak_nothing(
-    tmp_path: Path,
+    tmp_path: Path, figures: Figures
 ) -> None:
     with ledger_server(tmp_path) as server:
         rng = random.Random(seed())
@@ -154,6 +159,8 @@ def test_P28_reloads_without_a_pause_of_good_code_and_bad_fail_nobody_and_leak_n
             reloading.join()
         assert "load_refused" in server.log, "void: nothing bad was tried"
         case.see()
+        figures("reloads", len(server.records("reloading")))
+        figures.of(case)
 
 
 BROKEN = ("this is no Python", "import no_such_module", "raise SystemExit(3)", "Text = 1")
@@ -180,7 +187,7 @@ def test_P28_a_bad_file_is_refused_with_its_line_and_the_old_code_goes_on(tmp_pa
 
 
 def test_P29_a_killed_gateway_costs_its_own_requests_and_the_others_accept_at_once(
-    tmp_path: Path,
+    tmp_path: Path, figures: Figures
 ) -> None:
     with ledger_server(tmp_path) as server:
         case = Case(server, mix=Mix(leaver=0.02), allowed=ways(good="failed cut"), per_s=400)
@@ -191,6 +198,7 @@ def test_P29_a_killed_gateway_costs_its_own_requests_and_the_others_accept_at_on
         assert case.ledger.count(End.FAILED) <= kills * case.clients, "one of each client at most"
         assert case.ledger.longest_s < 2.0, "nobody waited for the successor"
         assert server.metric("gateway_restarts_total") == kills
+        figures.of(case)
 
 
 def test_P29_a_gateway_that_stands_still_holds_up_its_own_clients_alone(tmp_path: Path) -> None:
@@ -268,7 +276,9 @@ SITUATIONS = (
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_P30_a_stop_ends_within_its_grace_whatever_is_going_on(
-    tmp_path: Path, situation: "Callable[[Path], contextlib.AbstractContextManager[Server]]"
+    tmp_path: Path,
+    situation: "Callable[[Path], contextlib.AbstractContextManager[Server]]",
+    figures: Figures,
 ) -> None:
     for turn in range(3):
         folder = tmp_path / str(turn)
@@ -278,14 +288,16 @@ def test_P30_a_stop_ends_within_its_grace_whatever_is_going_on(
             told_at = time.monotonic()
             server.send_signal(signal.SIGTERM)
             code = server.wait(10)
-            assert time.monotonic() - told_at < 5.0
+            ended_s = time.monotonic() - told_at
+            assert ended_s < 5.0
+            figures("ended after", ended_s, "s")
             assert code in (Exit.OK, Exit.INTERRUPTED)
             wait_until(lambda s=server: not census.alive(s.process.pid), "nobody is left", 2)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("taken", ["port", "admin"])
 def test_P31_a_second_server_fails_at_once_and_says_why_and_the_first_serves_on(
-    tmp_path: Path, taken: str
+    tmp_path: Path, taken: str, figures: Figures
 ) -> None:
     with ledger_server(tmp_path) as first:
         flags = {
@@ -296,7 +308,9 @@ def test_P31_a_second_server_fails_at_once_and_says_why_and_the_first_serves_on(
         started_at = time.monotonic()
         with starting(tmp_path, *flags) as second:
             assert second.wait(START_S) == Exit.LISTEN
-            assert time.monotonic() - started_at < 5.0
+            failed_s = time.monotonic() - started_at
+            assert failed_s < 5.0
+            figures("failed after", failed_s, "s")
             assert "in use" in second.log
         assert census.count(first.process.pid).processes == before.processes
         assert not (tmp_path / "other.sock").exists()

@@ -14,6 +14,7 @@ import pytest
 from harness import census, schedule
 from harness.case import Case, ledger_server
 from harness.checker import Slope, slope, ways
+from harness.figures import Figures
 from harness.ledger import Mix
 from harness.schedule import plan
 from harness.truth import End
@@ -62,11 +63,15 @@ KINDS_OF_LOAD: dict[str, tuple[Mix, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_LOAD)
-def test_P42_memory_does_not_grow_with_requests(tmp_path: Path, kind: str) -> None:
+def test_P42_memory_does_not_grow_with_requests(
+    tmp_path: Path, kind: str, figures: Figures
+) -> None:
     mix, allowed = KINDS_OF_LOAD[kind]
     with ledger_server(tmp_path, gateways=1, workers=1) as server:
         found = growth(server, mix, allowed)
         assert all(s.per_unit - 1.96 * s.error < BOUND_BYTES for s in found.values()), found
+        for name, grown in found.items():
+            figures(name, grown.per_unit, "bytes a request")
 
 
 def test_P42_the_check_bites_a_predictor_that_leaks(tmp_path: Path) -> None:
@@ -77,7 +82,9 @@ def test_P42_the_check_bites_a_predictor_that_leaks(tmp_path: Path) -> None:
         assert found["gateway"].per_unit < BOUND_BYTES, found
 
 
-def test_P45_metrics_are_the_ledger_also_after_processes_were_killed(tmp_path: Path) -> None:
+def test_P45_metrics_are_the_ledger_also_after_processes_were_killed(
+    tmp_path: Path, figures: Figures
+) -> None:
     """Every case compares them; here with all outcomes, and the time that a scrape takes."""
     with ledger_server(tmp_path) as server:
         mix = Mix(sick=0.05, rejected=0.05, bad=0.05, hurried=0.05, leaver=0.02)
@@ -91,6 +98,9 @@ def test_P45_metrics_are_the_ledger_also_after_processes_were_killed(tmp_path: P
             took_s.append(time.monotonic() - started)
         assert sorted(took_s)[10] < 0.1, "0.05 s are promised"
         assert len(text) < 100_000, "it does not grow with the processes that were"
+        figures("faults", len(case.nemesis.struck))
+        figures("requests counted right", case.ledger.counts.total())
+        figures("median of a scrape", sorted(took_s)[10] * 1000, "ms")
 
 
 # P46
@@ -164,7 +174,9 @@ models:
 """
 
 
-def test_P46_errors_are_json_of_one_form_and_tell_nothing_of_the_inside(tmp_path: Path) -> None:
+def test_P46_errors_are_json_of_one_form_and_tell_nothing_of_the_inside(
+    tmp_path: Path, figures: Figures
+) -> None:
     write_subjects(tmp_path)
     (tmp_path / "sick.py").write_text(SICK)
     (tmp_path / "headway.yaml").write_text(MODELS)
@@ -187,6 +199,7 @@ def test_P46_errors_are_json_of_one_form_and_tell_nothing_of_the_inside(tmp_path
             assert not words & pids, (what, body)
             for secret in ("Traceback", "SECRET", str(tmp_path), ".py", "site-packages", "memfd"):
                 assert secret not in body, (what, body)
+        figures("refusals", len(found))
 
 
 def ask(
@@ -211,7 +224,7 @@ def say(server: Server, raw: bytes) -> Answer:
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler, to build a clock that jumps")
-def test_P47_a_wall_clock_that_jumps_disturbs_nobody(tmp_path: Path) -> None:
+def test_P47_a_wall_clock_that_jumps_disturbs_nobody(tmp_path: Path, figures: Figures) -> None:
     library, offset = tmp_path / "clock.so", tmp_path / "offset"
     source = Path(__file__).with_name("clock.c")
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
@@ -240,6 +253,8 @@ def test_P47_a_wall_clock_that_jumps_disturbs_nobody(tmp_path: Path) -> None:
         assert case.ledger.longest_s < 2.0
         assert server.metric("worker_restarts_total") == 0
         assert server.metric("gateway_restarts_total") == 0
+        figures("jumps", len(seen))
+        figures.of(case)
 
 
 def ahead_s(server: Server) -> float:

@@ -15,6 +15,7 @@ import pytest
 from harness import census, schedule
 from harness.case import Case, ledger_server, write_subject
 from harness.checker import ways
+from harness.figures import Figures
 from harness.ledger import Mix
 from harness.schedule import Strike, plan
 from harness.truth import End, Mood
@@ -32,18 +33,21 @@ def server(tmp_path: Path) -> Iterator[Server]:
 ORDINARY = Mix(leaver=0.03, hurried=0.02, sick=0.01, rejected=0.01, bad=0.01)
 
 
-def test_P1_workers_that_are_killed_under_full_load_fail_no_request(server: Server) -> None:
+def test_P1_workers_that_are_killed_under_full_load_fail_no_request(
+    server: Server, figures: Figures
+) -> None:
     case = Case(server, mix=ORDINARY, per_s=0, clients=64)
     kinds = [schedule.KILL_WORKER] * 3 + [schedule.TERM_WORKER]
     case.run(6, plan(case.seed, kinds, every_s=0.3, until_s=6)).see()
     assert len(case.nemesis.struck) >= 6
+    figures.of(case)
 
 
 ONCE = 'models: {text: {predictor: "subject.py:Once", workers: 2, max_batch: 4}}'
 
 
 def test_P1_what_must_not_be_asked_twice_is_told_at_once_that_its_worker_is_lost(
-    tmp_path: Path,
+    tmp_path: Path, figures: Figures
 ) -> None:
     with ledger_server(tmp_path, config=ONCE) as server:
         asked = [
@@ -54,7 +58,9 @@ def test_P1_what_must_not_be_asked_twice_is_told_at_once_that_its_worker_is_lost
         for victim in server.workers("text"):
             os.kill(victim, signal.SIGKILL)
         answers = [a.result(10) for a in asked]
-        assert time.monotonic() - killed_at < 0.5, "told by the end of its socket, not by a clock"
+        told_s = time.monotonic() - killed_at
+        assert told_s < 0.5, "told by the end of its socket, not by a clock"
+        figures("what may not be repeated is told after", told_s, "s")
         assert [(a.status, a.code) for a in answers] == [(503, "worker_lost")] * 2
 
 
@@ -71,7 +77,7 @@ def test_P1_of_a_predictor_that_must_not_be_asked_twice_only_what_was_in_the_wor
 
 
 def test_P2_a_successor_serves_within_its_load_and_a_second_and_not_before_its_load(
-    tmp_path: Path,
+    tmp_path: Path, figures: Figures
 ) -> None:
     write_subject(tmp_path)
     slow = "\n\nclass Slow(Text):\n    def load(self) -> None:\n        time.sleep(1.0)\n"
@@ -86,11 +92,12 @@ def test_P2_a_successor_serves_within_its_load_and_a_second_and_not_before_its_l
         took_s = time.monotonic() - killed_at
         assert answer.status == 200
         assert 1.0 <= took_s < 1.0 + 1.0 + 1.5, f"{took_s:.2f} s; a second and a half is slack"
+        figures("first answer after a load of 1 s and", took_s - 1.0, "s")
 
 
 @pytest.mark.parametrize("hold_s", [0.1, 1.0, 3.0])
 def test_P3_a_worker_that_stands_still_delays_its_own_requests_and_answers_nobody_elses(
-    server: Server, hold_s: float
+    server: Server, hold_s: float, figures: Figures
 ) -> None:
     mix = Mix(timeout_s=0.7, leaver=0.02, many=0.1)
     case = Case(server, mix=mix, allowed=ways(good="timeout deadline,timeout"))
@@ -98,6 +105,7 @@ def test_P3_a_worker_that_stands_still_delays_its_own_requests_and_answers_nobod
     late = case.ledger.count(End.TIMEOUT)
     # Two grabs may be stuck in it; who comes later goes elsewhere once it is known to be silent.
     assert late <= 200 if hold_s > 1 else late <= 64, case.report
+    figures(f"late of {case.ledger.counts.total():,} while one stood still for {hold_s:g} s", late)
     assert server.metric("worker_restarts_total") == 0
 
 
@@ -114,7 +122,7 @@ def keep_the_interpreter(server: Server, victim: int) -> None:
 
 @pytest.mark.parametrize("hang", [stand_still, keep_the_interpreter])
 def test_P3_a_worker_that_hangs_is_out_of_rotation_soon_and_replaced_in_the_end(
-    tmp_path: Path, hang: Callable[[Server, int], None]
+    tmp_path: Path, hang: Callable[[Server, int], None], figures: Figures
 ) -> None:
     config = 'models: {text: {predictor: "subject.py:Text", workers: 1, hang_kill_s: 2}}'
     with ledger_server(tmp_path, config=config) as server:
@@ -122,7 +130,9 @@ def test_P3_a_worker_that_hangs_is_out_of_rotation_soon_and_replaced_in_the_end(
         hang(server, victim)
         since = time.monotonic()
         wait_until(lambda: victim not in server.workers("text"), "it is out of rotation")
-        assert time.monotonic() - since < 3.0, "two heartbeats are promised; the rest is slack"
+        out_s = time.monotonic() - since
+        assert out_s < 3.0, "two heartbeats are promised; the rest is slack"
+        figures("out of rotation after", out_s, "s")
         wait_until(lambda: len(server.workers("text")) == 1, "it is replaced")
         assert victim not in server.workers("text")
         wait_until(lambda: census.state(victim) == "", "it is gone")
@@ -149,7 +159,7 @@ WAYS_TO_CRASH = {
 
 @pytest.mark.parametrize("when", WAYS_TO_CRASH)
 def test_P4_a_model_that_crashes_again_and_again_is_given_up_and_the_others_go_on(
-    tmp_path: Path, when: str
+    tmp_path: Path, when: str, figures: Figures
 ) -> None:
     (tmp_path / "broken.py").write_text(WAYS_TO_CRASH[when] + BROKEN)
     config = """
@@ -166,6 +176,8 @@ models:
         wait_until(lambda: starts(server) == 10 and failure(server), "it is given up again", 40)
         assert "5 workers in a row died" in failure(server)
         assert starts(server) == 10, "five of each generation"
+        figures("starts", starts(server))
+        figures("requests to the other, all exact", case.ledger.count(End.EXACT))
         answer = server.ask("broken", {"x": 1})
         assert (answer.status, answer.code) == (503, "not_ready")
         assert "retry-after" in answer.headers
@@ -182,14 +194,18 @@ def starts(server: Server) -> int:
 
 
 def test_P5_a_query_of_death_kills_two_workers_at_most_and_takes_no_innocent(
-    server: Server,
+    server: Server, figures: Figures
 ) -> None:
     case = Case(server, mix=Mix(poison=0.005, leaver=0.02), per_s=250).run(8)
     case.see()
     poisons = case.ledger.counts[Mood.POISON, End.FAILED, "model_crashed"]
     assert poisons >= 3, case.report
     # Two that were in one grab share their first death.
-    assert poisons < server.metric("worker_restarts_total", model="text") <= 2 * poisons
+    deaths = server.metric("worker_restarts_total", model="text")
+    assert poisons < deaths <= 2 * poisons
+    figures("poisons", poisons)
+    figures("workers killed", deaths)
+    figures.of(case)
 
 
 GREEDY = """
@@ -209,7 +225,9 @@ class Greedy(hw.Predictor):
 """
 
 
-def test_P6_a_request_that_needs_more_memory_than_there_is_fails_alone(tmp_path: Path) -> None:
+def test_P6_a_request_that_needs_more_memory_than_there_is_fails_alone(
+    tmp_path: Path, figures: Figures
+) -> None:
     assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_AS)
     (tmp_path / "greedy.py").write_text(GREEDY)
     with serving(tmp_path, "greedy.py:Greedy", "--workers", "1", "--max-batch", "8") as server:
@@ -222,6 +240,7 @@ def test_P6_a_request_that_needs_more_memory_than_there_is_fails_alone(tmp_path:
         assert (answers[10].status, answers[10].code) == (500, "out_of_memory")
         assert "MemoryError" in server.log
         assert server.workers("greedy") == before
+        figures("neighbours, all answered", len(answers) - 1)
 
 
 def test_P6_a_worker_that_the_kernel_kills_for_memory_is_named_so_in_the_log(
@@ -236,7 +255,7 @@ def test_P6_a_worker_that_the_kernel_kills_for_memory_is_named_so_in_the_log(
 
 @pytest.mark.parametrize("whole", [False, True], ids=["supervisor", "everything"])
 def test_P7_after_a_kill_nothing_is_left_and_the_next_start_needs_no_cleaning(
-    tmp_path: Path, whole: bool
+    tmp_path: Path, whole: bool, figures: Figures
 ) -> None:
     shared = set(census.SHARED.iterdir())
     port = free_port()
@@ -250,7 +269,9 @@ def test_P7_after_a_kill_nothing_is_left_and_the_next_start_needs_no_cleaning(
                 server.send_signal(signal.SIGKILL)
             server.wait()
             session = server.process.pid
+            killed_at = time.monotonic()
             wait_until(lambda s=session: not census.alive(s), "no orphan is left", 2.0)  # type: ignore[misc]
+            figures("nobody is left after", time.monotonic() - killed_at, "s")
             assert busy.exception(10) is not None
             assert set(census.SHARED.iterdir()) <= shared
     socket.create_server(("127.0.0.1", port)).close()
@@ -289,7 +310,7 @@ class Orphans(hw.Predictor):
 
 @pytest.mark.skipif(not can_be_first(), reason="no namespaces here (unshare)")
 def test_P8_as_process_1_it_leaves_no_zombies_and_takes_no_strangers_end_for_a_workers(
-    tmp_path: Path,
+    tmp_path: Path, figures: Figures
 ) -> None:
     (tmp_path / "orphans.py").write_text(ORPHANS)
     launcher = tmp_path / "first"
@@ -303,6 +324,7 @@ def test_P8_as_process_1_it_leaves_no_zombies_and_takes_no_strangers_end_for_a_w
         wait_until(lambda: not zombies(server), "no zombie is left", 5)
         assert server.workers("orphans") == before
         assert server.metric("worker_restarts_total") == 0
+        figures("orphans buried", 109)
         server.admin("POST", "/stop")
         assert server.wait() == 0
 

@@ -9,9 +9,10 @@
     proxy      stands between client and server, and spoils the connection
     case       one server under load and faults, from start to quiet
     simulation the engine's pure parts in virtual time, with its `actors`
-    mutants    deliberate faults in the data path, and the tests that must catch them
+    mutants    deliberate faults in the data path, and the tests that must catch them (with `unshrunk`)
+    figures    what tests have measured, and the table of promises that it is put into
     headline   a run of any length from the command line
     subject    the predictors that are served
 
-It knows nothing of pytest. Not here: tests, which are in `faults`.
+It knows nothing of pytest, but for `unshrunk`. Not here: tests, which are in `faults`.
 """

@@ -350,7 +350,7 @@ MUTANTS = (
 )
 
 
-def run_tests(source: Path, *tests: str) -> bool:
+def run_tests(source: Path, *tests: str, limit_s: float = LIMIT_S) -> bool:
     """Whether tests pass with headway from a folder."""
     kept = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     environment = {
@@ -364,11 +364,20 @@ def run_tests(source: Path, *tests: str) -> bool:
         [sys.executable, "-c", where], env=environment, capture_output=True, check=True, cwd=source
     )
     assert found.stdout.decode().startswith(str(source)), "another headway would be tested"
-    quiet = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
+    quiet = [
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "harness.unshrunk",
+        "--no-header",
+        "--tb=no",
+    ]
     command = [sys.executable, "-m", "pytest", *quiet, *tests]
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, timeout=LIMIT_S, cwd=ROOT, check=False
+            command, env=environment, capture_output=True, timeout=limit_s, cwd=ROOT, check=False
         )
     except subprocess.TimeoutExpired:
         return False
@@ -381,6 +390,14 @@ def copy_source(folder: Path) -> Path:
     skipped = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "src" / "headway", folder / "headway", ignore=skipped)
     return folder
+
+
+def passes(tests: Sequence[str]) -> bool:
+    """Whether tests pass without a mutant."""
+    with tempfile.TemporaryDirectory() as temporary:
+        return not tests or run_tests(
+            copy_source(Path(temporary).resolve()), *tests, limit_s=5 * LIMIT_S
+        )
 
 
 def is_caught(mutant: Mutant) -> bool:
@@ -399,11 +416,11 @@ def main(names: Sequence[str]) -> int:
     for mutant in chosen:
         mutant.mutate((ROOT / "src" / "headway" / mutant.file).read_text(encoding="utf-8"))
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as temporary:
-        tests = sorted({mutant.test for mutant in chosen})
-        assert run_tests(copy_source(Path(temporary).resolve()), *tests), "they fail unmutated"
+    tests = sorted({mutant.test for mutant in chosen})
     with ThreadPoolExecutor(2) as pool:
+        unmutated = pool.map(passes, (tests[::2], tests[1::2]))
         caught = list(pool.map(is_caught, chosen))
+        assert all(unmutated), "tests fail without a mutant"
     for mutant, is_dead in zip(chosen, caught, strict=True):
         told = "caught " if is_dead else "MISSED "
         print(f"{told} {mutant.name:<52} {mutant.test.rpartition('::')[2]}")

@@ -32,7 +32,7 @@ class Simulation:
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)
         self.now = 100.0
-        self.trace: list[str] = []
+        self._notes: list[tuple[float, str, tuple[object, ...]]] = []
         self.limits = Limits(
             max_queue=rng.choice((4, 50)),
             max_queue_bytes=rng.choice((60, 10_000)),
@@ -92,12 +92,17 @@ class Simulation:
 
         self._at(self.rng.expovariate(per_s), again)
 
-    def _law(self, holds: object, words: str) -> None:
+    def _law(self, holds: object, words: str, *facts: object) -> None:
         if not holds:
-            raise LawBrokenError(words)
+            raise LawBrokenError(words % facts)
 
-    def _note(self, words: str) -> None:
-        self.trace.append(f"{self.now:9.3f} {words}")
+    def _note(self, words: str, *facts: object) -> None:
+        self._notes.append((self.now, words, facts))
+
+    @property
+    def trace(self) -> list[str]:
+        """What happened, a line an event."""
+        return [f"{now:9.3f} {words % facts}" for now, words, facts in self._notes]
 
     # Callers
 
@@ -126,7 +131,8 @@ class Simulation:
             flight.state = State.DONE
             self._end(flight, "refused")
             return
-        self._law(self.batcher.queued <= self.limits.max_queue + self._suspects(), "overfull")
+        queued, most = self.batcher.queued, self.limits.max_queue
+        self._law(queued <= most or queued <= most + self._suspects(), "overfull")
         self.deadlines.add(flight)
         if rng.random() < 0.15:
             self._at(rng.expovariate(5.0), lambda: self._leave(flight))
@@ -138,7 +144,7 @@ class Simulation:
     def _leave(self, flight: Flight) -> None:
         was = flight.state
         act = flight.step(Event.CANCEL)
-        self._law((act is Act.DROP) == (was is State.DONE), f"{flight.id}: cancel was {act!r}")
+        self._law((act is Act.DROP) == (was is State.DONE), "%s: cancel was %r", flight.id, act)
         if act is not Act.DROP:
             self._forget(flight)
             self._end(flight, "left")
@@ -151,7 +157,7 @@ class Simulation:
             self.now = max(self.now, due)
             for flight in self.deadlines.due(self.now):
                 act = flight.step(Event.EXPIRE)
-                self._law(flight.deadline <= self.now, f"{flight.id} expired early")
+                self._law(flight.deadline <= self.now, "%s expired early", flight.id)
                 if act is Act.REFUSE_LATE:
                     self.batcher.withdraw(flight)
                 if act is not Act.DROP:
@@ -167,10 +173,10 @@ class Simulation:
         fate = self.fates[flight.id]
         fate.ends.append(how)
         fate.ended_at = self.now
-        self._note(f"request {flight.id}: {how}")
-        self._law(len(fate.ends) == 1, f"{flight.id} ended {fate.ends}")
+        self._note("request %s: %s", flight.id, how)
+        self._law(len(fate.ends) == 1, "%s ended %s", flight.id, fate.ends)
         late_s = self.now - flight.deadline
-        self._law(late_s < TICK_S * 1.01, f"{flight.id} ended {late_s:.3f} s past its deadline")
+        self._law(late_s < TICK_S * 1.01, "%s ended %.3f s past its deadline", flight.id, late_s)
 
     # From the queue to workers
 
@@ -207,17 +213,17 @@ class Simulation:
     def _send(self, slot: Slot, grab: list[Flight]) -> None:
         slot.is_busy = True
         for flight in grab:
-            self._law(flight.state is State.QUEUED, f"{flight.id} was sent as {flight.state!r}")
+            self._law(flight.state is State.QUEUED, "%s was sent as %r", flight.id, flight.state)
             self._law(flight.step(Event.DISPATCH) is Act.SEND, "it was not to be sent")
             flight.slot = slot
             flight.attempts += 1
             slot.flights[flight.id] = flight
             fate = self.fates[flight.id]
             fate.sends += 1
-            self._law(fate.sends <= MOST_SENDS, f"{flight.id} was sent {fate.sends} times")
-            self._law(fate.sends == 1 or self.is_idempotent, f"{flight.id} must not be repeated")
-            self._law(fate.sends == 1 or len(grab) == 1, f"{flight.id} was repeated with others")
-        self._note(f"worker {slot.worker.id} takes {[f.id for f in grab]}")
+            self._law(fate.sends <= MOST_SENDS, "%s was sent %s times", flight.id, fate.sends)
+            self._law(fate.sends == 1 or self.is_idempotent, "%s must not be repeated", flight.id)
+            self._law(fate.sends == 1 or len(grab) == 1, "%s was repeated with others", flight.id)
+        self._note("worker %s takes %s", slot.worker.id, [f.id for f in grab])
         self._work(slot, grab)
 
     def _work(self, slot: Slot, grab: list[Flight]) -> None:
@@ -253,7 +259,8 @@ class Simulation:
         is_waited_for = slot.flights.get(flight.id) is flight and was is not State.DONE
         self._law(
             (act is Act.DELIVER) == is_waited_for,
-            f"{flight.id}: {part!r} was {act!r} after {was!r}",
+            "%s: %r was %r after %r",
+            *(flight.id, part, act, was),
         )
         if flight.state is State.DONE and act is Act.DELIVER:
             self._forget(flight)
@@ -270,7 +277,7 @@ class Simulation:
 
     def _obey(self, orders: Orders) -> None:
         for order, id in orders:
-            self._note(f"{order.name} {id}")
+            self._note("%s %s", order.name, id)
             if order is Order.START:
                 self._law(id not in self.workers, "started twice")
                 self.workers[id] = Worker(id)
@@ -315,7 +322,7 @@ class Simulation:
             return
         worker.is_gone = True
         del self.workers[worker.id]
-        self._note(f"worker {worker.id} dies: {why}")
+        self._note("worker %s dies: %s", worker.id, why)
         may_retry = self._may_retry()
         for slot in worker.slots:
             if slot is self.suspect:
@@ -345,7 +352,7 @@ class Simulation:
             self.deadlines.discard(flight)
             self._end(flight, "given up" if act is Act.GIVE_UP else "broken off")
         else:
-            self._law(False, f"{flight.id} was lost, and is {act!r}")
+            self._law(False, "%s was lost, and is %r", flight.id, act)
 
     def _look_around(self) -> None:
         for worker in list(self.workers.values()):
@@ -368,7 +375,7 @@ class Simulation:
                 self._die(victim, "killed")
             elif not victim.is_stopped:
                 victim.is_stopped = True
-                self._note(f"worker {victim.id} stands still")
+                self._note("worker %s stands still", victim.id)
                 self._at(self.rng.choice((0.1, 1.5, 6.0)), lambda: self._go_on(victim))
 
     def _go_on(self, worker: Worker) -> None:
@@ -381,11 +388,12 @@ class Simulation:
 
     def _check_quiet(self) -> None:
         for id, fate in self.fates.items():
-            self._law(len(fate.ends) == 1, f"{id} ended {fate.ends}")
+            self._law(len(fate.ends) == 1, "%s ended %s", id, fate.ends)
             if not (fate.is_poison or self.faults_per_s or self.poison):
                 self._law(
                     fate.ends[0] not in ("given up", "broken off") or fate.is_stream,
-                    f"{id} was given up",
+                    "%s was given up",
+                    id,
                 )
         self._law(
             self.batcher.queued == self.batcher.queued_bytes == 0, "the queue's counts are off"
@@ -393,12 +401,12 @@ class Simulation:
         self._law(self.deadlines.next() is None, "deadlines are left")
         good = sum(f.ends == ["answered"] for f in self.fates.values())
         bound = SHARE * good + 2 * max(self.most_active, LEAST)
-        self._law(self.retries <= bound, f"{self.retries} retries for {good} good answers")
+        self._law(self.retries <= bound, "%s retries for %s good answers", self.retries, good)
         busy = [s for w in self.workers.values() for s in w.slots if s.is_busy or s.flights]
         self._law(not busy, "slots are busy for nobody")
         if not self.fleet.failure:
             phases = [m.phase for m in self.fleet.members.values()]
-            self._law(phases == [Phase.READY] * self.fleet.size, f"the fleet is {phases}")
+            self._law(phases == [Phase.READY] * self.fleet.size, "the fleet is %s", phases)
             old = [m for m in self.fleet.members.values() if m.generation != self.fleet.generation]
             self._law(not old, "old ones are left")
 

@@ -87,6 +87,13 @@ class Fleet:
         missing = self.size - sum(1 for m in self._current() if m.phase is not Phase.LEAVING)
         return [self._start(now) for _ in range(missing)]
 
+    def begun(self, id: int, now: float) -> bool:
+        """A worker's process starts now; False if it is not wanted any more."""
+        member = self.members.get(id)
+        if member is not None:
+            member.heard_at = now
+        return member is not None
+
     def loaded(self, id: int, now: float) -> Orders:
         """A worker has loaded and warmed its model: let the gateways try it."""
         member = self.members.get(id)
@@ -196,6 +203,11 @@ class Fleet:
             elif member.phase is not Phase.STARTING and silent_s > self.hang_kill_s:
                 orders.append((Order.KILL, member.id))
         return orders + self.start(now)
+
+    @property
+    def is_proven(self) -> bool:
+        """A worker of this generation was ready once: whoever is started now stands in for it."""
+        return self._proven == self.generation
 
     @property
     def ready(self) -> int:

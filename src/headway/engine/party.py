@@ -73,6 +73,10 @@ class Host(Protocol):
         """The gateways' processes, by index."""
         ...
 
+    def line_up(self, party: "Party", worker: int) -> None:
+        """Let a worker begin when it is its turn."""
+        ...
+
     def start_worker(self, party: "Party", worker: int, environment: dict[str, str]) -> Process:
         """Start a worker process."""
         ...
@@ -260,6 +264,16 @@ class Party:
         }
 
     def _start(self, worker: int) -> None:
+        """Who stands in for one that was ready begins at once; others wait for their turn to load."""
+        if self.fleet.is_proven:
+            self.begin(worker)
+        else:
+            self._host.line_up(self, worker)
+
+    def begin(self, worker: int) -> bool:
+        """Start a worker's process; False if it is not wanted any more, or can't be started."""
+        if not self.fleet.begun(worker, time.monotonic()):
+            return False
         settings = self.spec.settings
         cores = threads.share(threads.available_cores(), settings, self._host.models)
         count = threads.threads_of(settings, cores.count)
@@ -271,11 +285,12 @@ class Party:
                 self.fleet.died(worker, time.monotonic(), f"no process could be started: {e}")
             )
             self._judge()
-            return
+            return False
         self.processes[worker] = process
         self._serials[worker] = self._host.next_serial()
         may_spin = threads.may_spin(settings, cores)
         process.channel.send(Hold(self.spec, cores, count, may_spin, self._host.max_body_bytes))
+        return True
 
     def _introduce(self, worker: int, gateway: int) -> None:
         """Give a worker and a gateway the sockets between them."""

@@ -25,13 +25,17 @@ from headway.engine.messages import (
     Joined,
     Leave,
     Listen,
+    Loaded,
     Message,
     Overdue,
     Parted,
     Ready,
+    Refused,
 )
 from headway.engine.orphan import bury_orphans
 from headway.engine.party import Party, ended_by
+from headway.engine.threads import available_cores
+from headway.engine.turns import Turns
 from headway.engine.watch import Watch
 from headway.errors import Exit, NotLoaded
 from headway.observe.metrics import Board
@@ -85,6 +89,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._workers: dict[Child, tuple[Party, int]] = {}
         self._serials = itertools.count(1)
+        self._turns = Turns(available_cores().count)
         self._back_offs = [BackOff(GATEWAY_BACK_OFF_S) for _ in range(settings.gateways)]
         self._drained: set[int] = set()
         self._started_s = time.time()
@@ -221,6 +226,8 @@ class Supervisor:
         if child in self._workers:
             party, worker = self._workers[child]
             party.hear(worker, message)
+            if isinstance(message, Loaded | Refused):
+                self._end_turn(party, worker)
         else:
             self._hear_gateway(child, message)
 
@@ -246,10 +253,26 @@ class Supervisor:
         if child in self._workers:
             party, worker = self._workers.pop(child)
             party.ended(worker, code, is_draining=self.is_draining)
+            self._end_turn(party, worker)
         else:
             self._gateway_ended(child, code)
 
+    def _end_turn(self, party: Party, worker: int) -> None:
+        self._turns.end((party.spec.name, worker))
+        self._give_turns()
+
+    def _give_turns(self) -> None:
+        while not self.is_draining and (turn := self._turns.take(time.monotonic())):
+            model, worker = turn
+            if not self.parties[model].begin(worker):
+                self._turns.end(turn)
+
     # What parties ask for
+
+    def line_up(self, party: Party, worker: int) -> None:
+        """Let a worker begin when it is its turn."""
+        self._turns.ask((party.spec.name, worker))
+        self._give_turns()
 
     def start_worker(self, party: Party, worker: int, environment: dict[str, str]) -> Child:
         """Start a worker process."""
@@ -396,6 +419,7 @@ class Supervisor:
             return
         for party in self.parties.values():
             party.obey(party.fleet.tick(now))
+        self._give_turns()
 
     async def _watch_files(self, watch: Watch) -> None:
         """Reload when a file has changed. Looking is left to a thread: a slow disk must not hold up the loop."""

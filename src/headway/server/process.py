@@ -8,6 +8,7 @@ import asyncio
 import dataclasses
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -47,6 +48,8 @@ log = logging.getLogger(__name__)
 _DRAIN_LOOK_S = 0.02
 _FAREWELL_S = 0.5
 """Those who are told that the server has stopped have this long to take it; less than a supervisor waits."""
+_OTHER_DESCRIPTORS = 1024
+"""What a gateway may need besides its connections: two for each slot, the listening sockets, its own files."""
 _GC_THRESHOLD = 20_000
 """Objects between two looks of the garbage collector; requests make and drop thousands without a cycle."""
 
@@ -63,6 +66,7 @@ class Process:
         self._gateway = Gateway(loop, tallies, channel.send, listen.gateways)
         self._state = State(listen.started_s, listen.was_ready)
         settings = _share(listen.settings, listen.gateways)
+        allow_descriptors(settings.max_connections + _OTHER_DESCRIPTORS)
         app = App(self._gateway, settings, self._board, listen.gateway, self._state)
         self._listener = Listener(app, settings, loop, self._board.connections(listen.gateway))
         self._stopped = loop.create_future()
@@ -155,6 +159,16 @@ class Process:
     def _stop(self) -> None:
         if not self._stopped.done():
             self._stopped.set_result(None)
+
+
+def allow_descriptors(wanted: int) -> None:
+    """Have room for so many descriptors, as far as this user may; most shells give 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("few_descriptors", extra={"allowed": allowed, "wanted": wanted})
 
 
 def _share(settings: ServerSettings, gateways: int) -> ServerSettings:

@@ -237,3 +237,29 @@ def test_a_worker_that_no_gateway_can_reach_is_killed_though_it_answers_pings() 
     assert fleet.tick(30.5) == []
     fleet.heard(1, 31.5)
     assert fleet.tick(31.5) == [(Order.KILL, 1)]
+
+
+def test_who_waits_for_a_turn_is_not_too_long_at_loading() -> None:
+    fleet = Fleet(1, load_timeout_s=60.0, hang_kill_s=30.0)
+    assert fleet.start(0.0) == [(Order.START, 1)]
+    assert fleet.begun(1, 50.0)
+    assert fleet.tick(100.0) == []
+    assert fleet.tick(111.0) == [(Order.KILL, 1)]
+
+
+def test_who_has_been_replaced_while_he_waited_need_not_begin() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.start(0.0)
+    fleet.replace(1.0)
+    assert not fleet.begun(1, 2.0)
+    assert fleet.begun(2, 2.0)
+
+
+def test_a_generation_is_proven_by_its_first_that_was_ready() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.start(0.0)
+    assert not fleet.is_proven
+    ready(fleet, 1)
+    assert fleet.is_proven
+    fleet.replace(50.0)
+    assert not fleet.is_proven

@@ -10,13 +10,15 @@ SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(500)
 
 
 def test_every_seed_ends_each_request_once_and_comes_to_rest() -> None:
-    broken = []
+    broken: list[str] = []
     for seed in SEEDS:
         try:
             play(seed)
         except LawBrokenError as e:
             broken.append(str(e))
-    assert not broken, f"{len(broken)} of {len(SEEDS)} seeds:\n" + "\n\n".join(broken[:3])
+            if len(broken) == 3:
+                break
+    assert not broken, "\n\n".join(broken)
 
 
 def test_a_seed_plays_the_same_run_again() -> None:
