@@ -349,16 +349,17 @@ class Deadly(hw.Predictor):
 """
 
 
+@pytest.mark.timeout(400)  # a hundred workers are started, one after the other
 def test_P18_where_all_workers_die_at_every_request_hardly_any_is_tried_twice(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "deadly.py").write_text(DEADLY)
-    flags = ("--workers", "2", "--max-batch", "4")
+    flags = ("--workers", "2", "--max-batch", "2")
     with serving(tmp_path, "deadly.py:Deadly", *flags) as server:
         (tmp_path / "deadly").touch()
-        with ThreadPoolExecutor(16) as pool:
-            asked = [pool.submit(server.ask, "deadly", {"text": "a"}) for _ in range(200)]
-            answers = [a.result(60) for a in asked]
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(server.ask, "deadly", {"text": "a"}) for _ in range(150)]
+            answers = [a.result(300) for a in asked]
         told = {(a.status, a.code) for a in answers}
         assert told <= {(500, "model_crashed"), (503, "worker_lost")}
         assert (503, "worker_lost") in told

@@ -206,7 +206,7 @@ MUTANTS = (
     Mutant(
         "retry whatever it costs",
         "engine/budget.py",
-        "        return self.owed <= max(LEAST, active)",
+        "        return self.owed <= max(LEAST, ROUNDS * active)",
         "        return True",
         f"{BUDGET}test_where_all_workers_die_at_every_request_hardly_any_is_tried_twice",
     ),

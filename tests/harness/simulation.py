@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from harness.actors import Fate, LawBrokenError, Slot, Worker, request
 from headway.engine.batcher import Batcher, Limits
-from headway.engine.budget import LEAST, SHARE, Budget
+from headway.engine.budget import LEAST, PER_S, ROUNDS, SHARE, Budget
 from headway.engine.deadlines import TICK_S, Deadlines
 from headway.engine.fleet import Fleet, Order, Orders, Phase
 from headway.engine.life import Act, Event, Flight, State
@@ -46,7 +46,7 @@ class Simulation:
         self.fates: dict[int, Fate] = {}
         self.workers: dict[int, Worker] = {}
         self.suspect: Slot | None = None
-        self.budget = Budget(0)
+        self.budget = Budget(0, self.now)
         self.retries = self.most_active = 0
         self.is_idempotent = rng.random() < 0.8
         self.slots_each = rng.randint(1, 2)
@@ -337,7 +337,7 @@ class Simulation:
         active = sum(f.flight.state in (State.SENT, State.STREAMING) for f in self.fates.values())
         self.most_active = max(self.most_active, active)
         good = sum(f.ends == ["answered"] for f in self.fates.values())
-        return self.budget.allows(good, active)
+        return self.budget.allows(good, active, self.now)
 
     def _lose(self, flight: Flight, *, may_retry: bool) -> None:
         is_new = not flight.is_alone
@@ -400,7 +400,7 @@ class Simulation:
         )
         self._law(self.deadlines.next() is None, "deadlines are left")
         good = sum(f.ends == ["answered"] for f in self.fates.values())
-        bound = SHARE * good + 2 * max(self.most_active, LEAST)
+        bound = SHARE * good + PER_S * self.now + (ROUNDS + 1) * max(self.most_active, LEAST)
         self._law(self.retries <= bound, "%s retries for %s good answers", self.retries, good)
         busy = [s for w in self.workers.values() for s in w.slots if s.is_busy or s.flights]
         self._law(not busy, "slots are busy for nobody")

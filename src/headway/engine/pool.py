@@ -42,7 +42,7 @@ class Pool:
         self.trouble = "it is being loaded"
         """Why nothing may wait for it; "" while it has workers, or will have one again soon."""
         self.in_flight = 0
-        self.budget = Budget(tally.good)
+        self.budget = Budget(tally.good, time.monotonic())
         self._patience = Patience()
         self.rotation = Rotation(self, tell)
         self._suspect_link: SlotLink | None = None
@@ -151,7 +151,8 @@ class Pool:
 
     def may_retry(self) -> bool:
         """Whether what was in a worker that has just died may be tried again."""
-        return self.budget.allows(self.tally.good, self.in_flight - self.batcher.queued)
+        active = self.in_flight - self.batcher.queued
+        return self.budget.allows(self.tally.good, active, time.monotonic())
 
     def patience_s(self) -> int:
         """Seconds after which a caller that is refused now should ask again."""
