@@ -7,7 +7,7 @@
 
 A replacement joins before the one that it replaces is told to leave. Five deaths in a row before anyone was ready,
 or a load that fails in words, and the fleet has failed: it starts nobody until it is replaced. A worker that dies
-later, of a query of death say, is replaced at once.
+later, of a query of death say, is replaced at once, also when the others could not be loaded.
 """
 
 from collections.abc import Iterator
@@ -137,6 +137,7 @@ class Fleet:
         self.restarts += 1
         if member.phase not in (Phase.STARTING, Phase.JOINING):
             self._back_off.lived()
+            self.failure = ""  # what has served is worth a new row of tries
             return self.start(now)
         return self._try_again(now, reason)
 
@@ -224,19 +225,12 @@ class Fleet:
         return (Order.START, id)
 
     def _retire_old(self) -> Orders:
-        """Tell to leave: one of an older generation for each new one that is ready, and whoever is too many.
-
-        Of the old ones those go first that answer nobody now.
-        """
-        ready = [m for m in self._current() if m.phase in _SERVING]
-        old = [
-            m
-            for m in self.members.values()
-            if m.generation < self.generation and m.phase in _SERVING
-        ]
-        old.sort(key=lambda m: m.phase is Phase.READY)
-        spare = max(0, len(ready) + len(old) - self.size)
-        leaving = (old + ready[::-1])[:spare] if ready else []
+        """Tell whoever is too many to leave: first who answers nobody now, then who is of an older generation."""
+        serving = sorted(
+            (m for m in self.members.values() if m.phase in _SERVING),
+            key=lambda m: (m.phase is Phase.READY, m.generation),
+        )
+        leaving = serving[: max(0, len(serving) - self.size)]
         for member in leaving:
             member.phase = Phase.LEAVING
         return [(Order.PART, m.id) for m in leaving]

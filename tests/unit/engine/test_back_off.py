@@ -28,3 +28,12 @@ def test_a_life_ends_the_row() -> None:
     assert not back_off.is_hopeless
     back_off.died(200.0)
     assert back_off.start_at <= 200.0
+
+
+def test_what_takes_its_place_begins_a_row_of_its_own() -> None:
+    back_off = BackOff()
+    waits(back_off, MAX_DEATHS)
+    back_off.reset(200.0)
+    assert back_off.start_at == 200.0
+    assert not back_off.is_hopeless
+    assert waits(back_off, 2) == [100.0, FIRST_S]

@@ -177,3 +177,12 @@ def test_a_hold_ends_though_the_first_in_line_has_left() -> None:
 
     assert batcher.take(1, 10.5) == []
     assert batcher.take(1, 10.6) == [stays]
+
+
+def test_nothing_is_held_for_a_request_that_must_be_alone() -> None:
+    batcher = Batcher(Limits(hold_s=0.5))
+    suspect = flight(1)
+    batcher.put_back(suspect)
+
+    assert batcher.take(1, 10.0) == []
+    assert batcher.take_suspect() is suspect

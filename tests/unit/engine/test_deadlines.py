@@ -47,6 +47,7 @@ def test_the_discarded_are_forgotten() -> None:
     watch.add(left)
 
     watch.discard(left)
+    watch.discard(left)
 
     assert watch.due(10.0) == [kept]
     assert watch.next() is None

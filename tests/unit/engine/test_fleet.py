@@ -90,7 +90,9 @@ class World(RuleBasedStateMachine):
 
     @rule(size=st.integers(1, 3))
     def resize(self, size: int) -> None:
+        before = self.fleet.ready
         self.obey(self.fleet.resize(size, self.now))
+        assert self.fleet.ready >= min(before, size)
 
     @rule(seconds=st.sampled_from([0.1, 0.6, 5.0, 40.0]))
     def time_passes(self, seconds: float) -> None:
@@ -157,7 +159,49 @@ def test_a_replacement_that_refuses_leaves_the_old_one_in_service() -> None:
     assert (Order.KILL, 3) in orders
     assert (Order.KILL, 4) in orders
     assert fleet.ready == 2
+    assert fleet.failure == ""
     assert fleet.tick(50.0 + SILENT_S) == []
+
+
+def test_a_first_load_that_is_refused_is_a_failure_in_its_own_words() -> None:
+    fleet = Fleet(2, 60.0, 30.0)
+    fleet.start(0.0)
+
+    assert fleet.refused(1, 1.0, "SyntaxError") == [(Order.KILL, 1), (Order.KILL, 2)]
+    assert fleet.failure == "SyntaxError"
+    assert fleet.refused(2, 1.0, "SyntaxError too") == [(Order.KILL, 2)]
+    assert fleet.failure == "SyntaxError"
+    assert fleet.tick(100.0) == []
+    assert fleet.replace(100.0) == [(Order.START, 3), (Order.START, 4)]
+    assert fleet.failure == ""
+
+
+def test_a_new_one_that_refuses_while_the_last_old_one_leaves_is_a_failure() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1)
+    fleet.replace(0.0)
+    assert ready(fleet, 2) == [(Order.PART, 1)]
+    fleet.replace(0.0)
+    fleet.died(2, 0.0, "SIGKILL")
+
+    refused = 0
+    while starting := [m.id for m in fleet.members.values() if m.phase is Phase.STARTING]:
+        refused += 1
+        assert refused < MAX_DEATHS
+        fleet.refused(starting[0], 0.0, "SyntaxError")
+        fleet.tick(0.0)
+
+    assert fleet.failure == "SyntaxError"
+
+
+def test_each_reload_retires_what_the_one_before_it_started() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1)
+    for worker in (2, 3, 4):
+        assert fleet.replace(0.0) == [(Order.START, worker)]
+        assert ready(fleet, worker) == [(Order.PART, worker - 1)]
 
 
 def test_what_could_be_loaded_before_is_tried_again_and_given_up_in_the_end() -> None:
@@ -177,6 +221,7 @@ def test_what_could_be_loaded_before_is_tried_again_and_given_up_in_the_end() ->
     fleet.refused(worker, now, "the disk is away")
 
     assert "the disk is away" in fleet.failure
+    assert fleet.restarts == 1 + MAX_DEATHS
     assert fleet.tick(now + 60.0) == []
 
 
@@ -194,11 +239,87 @@ def test_a_crash_loop_backs_off_and_ends() -> None:
             worker = orders[0][1]
 
     assert len(starts) == MAX_DEATHS
-    assert "SIGSEGV" in fleet.failure
+    assert fleet.failure == "5 workers in a row died before they were ready: SIGSEGV"
+    assert fleet.restarts == MAX_DEATHS
     waits = [b - a for a, b in itertools.pairwise(starts)]
     assert waits[0] == 0
     assert waits[1:] == sorted(waits[1:])
     assert waits[-1] > 0.3
+
+
+def test_a_failure_is_over_when_one_that_was_still_loading_is_ready() -> None:
+    fleet, worker, now = Fleet(2, 60.0, 30.0), 2, 0.0
+    fleet.start(now)
+    while not fleet.failure:
+        fleet.died(worker, now, "SIGKILL")
+        now += 1.0
+        fleet.tick(now)
+        worker = max(fleet.members)
+
+    ready(fleet, 1, now)
+
+    assert fleet.failure == ""
+
+
+def test_the_last_one_that_serves_is_replaced_though_no_other_could_be_loaded() -> None:
+    """Of two copies only one fits into memory, say: when it dies there is room for another."""
+    fleet, worker, now = Fleet(2, 60.0, 30.0), 2, 0.0
+    fleet.start(now)
+    ready(fleet, 1)
+    while not fleet.failure:
+        fleet.heard(1, now)
+        fleet.died(worker, now, "SIGKILL")
+        now += 0.5
+        fleet.tick(now)
+        worker = max(fleet.members)
+
+    orders = fleet.died(1, now + 1.0, "SIGSEGV")
+
+    assert [order for order, _ in orders] == [Order.START, Order.START]
+    assert fleet.failure == ""
+
+
+def test_who_is_too_many_leaves_and_never_one_that_answers_before_one_that_is_silent() -> None:
+    fleet = Fleet(3, 60.0, 30.0)
+    fleet.start(0.0)
+    for worker in (1, 2, 3):
+        ready(fleet, worker)
+    fleet.heard(1, 5.0)
+    fleet.heard(3, 5.0)
+    assert fleet.tick(5.0) == [(Order.SUSPEND, 2)]
+
+    assert fleet.resize(2, 5.0) == [(Order.PART, 2)]
+    assert fleet.resize(1, 5.0) == [(Order.PART, 1)]
+    assert fleet.resize(1, 5.0) == []
+
+
+def test_words_out_of_turn_change_nothing() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.start(0.0)
+
+    assert fleet.joined(1, 0.0) == []
+    assert ready(fleet, 1) == []
+    assert fleet.loaded(1, 0.0) == fleet.joined(1, 0.0) == fleet.parted(1) == []
+    for unknown in (fleet.loaded, fleet.joined, fleet.heard):
+        assert unknown(7, 0.0) == []
+    assert fleet.parted(7) == []
+    assert fleet.refused(7, 0.0, "bad file") == [(Order.KILL, 7)]
+    assert fleet.died(7, 0.0, "SIGKILL") == []
+    assert (fleet.ready, fleet.restarts) == (1, 0)
+
+
+def test_one_that_refuses_after_it_was_replaced_is_killed_and_forgotten() -> None:
+    fleet = Fleet(2, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1)
+    fleet.loaded(2, 0.0)
+    fleet.replace(0.0)
+    fleet.refused(3, 0.0, "SyntaxError")
+    assert [order for order, _ in fleet.tick(0.0)] == [Order.START]
+
+    assert fleet.refused(3, 0.0, "SyntaxError") == [(Order.KILL, 3)]
+    assert 3 not in fleet.members
+    assert fleet.failure == ""
 
 
 def test_a_silent_worker_is_suspended_then_killed_and_one_that_speaks_again_resumes() -> None:
@@ -209,6 +330,7 @@ def test_a_silent_worker_is_suspended_then_killed_and_one_that_speaks_again_resu
     assert fleet.tick(SILENT_S + 0.1) == [(Order.SUSPEND, 1)]
     assert fleet.heard(1, 2.0) == [(Order.RESUME, 1)]
     assert fleet.tick(3.5) == [(Order.SUSPEND, 1)]
+    assert fleet.tick(7.0) == []
     assert fleet.tick(7.5) == [(Order.KILL, 1)]
 
 
@@ -216,7 +338,7 @@ def test_a_worker_that_loads_too_long_is_killed() -> None:
     fleet = Fleet(1, load_timeout_s=60.0, hang_kill_s=5.0)
     fleet.start(0.0)
 
-    assert fleet.tick(59.0) == []
+    assert fleet.tick(60.0) == []
     assert fleet.tick(61.0) == [(Order.KILL, 1)]
 
 
@@ -234,7 +356,7 @@ def test_a_worker_that_no_gateway_can_reach_is_killed_though_it_answers_pings() 
     fleet.loaded(1, 1.0)
     fleet.heard(1, 30.0)
 
-    assert fleet.tick(30.5) == []
+    assert fleet.tick(31.0) == []
     fleet.heard(1, 31.5)
     assert fleet.tick(31.5) == [(Order.KILL, 1)]
 

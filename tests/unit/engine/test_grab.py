@@ -684,6 +684,30 @@ def test_ctrl_c_in_the_main_thread_is_not_the_models_failure() -> None:
         perform(open_predictor(LeavingAtOnce), [make(1, {"text": "interrupt"})])
 
 
+class Stumbling:
+    """The native codec with a bug in one of its functions."""
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+
+    def __getattr__(self, name: str) -> Any:
+        return self.stumble if name == self.function else getattr(NATIVE, name)
+
+    def stumble(self, *_: object) -> Any:
+        raise ZeroDivisionError("a bug")
+
+
+@pytest.mark.parametrize("function", ["decode", "encode"])
+def test_a_bug_of_a_codec_fails_its_own_request_alone_and_its_cause_is_known(function: str) -> None:
+    tickets = [make(1, {"text": "a"}), make(2, {"text": "b"}, codec=Stumbling(function))]
+    heard = perform(open_predictor(Shout), tickets)
+    assert heard.value(1) == "A"
+    error = heard.of(2).error
+    assert error is not None
+    assert error.code == "internal"
+    assert isinstance(error.__cause__, ZeroDivisionError)
+
+
 class Weighed(hw.Predictor):
     """A batch, and an array that its rows share."""
 

@@ -254,3 +254,16 @@ def test_a_gateway_that_is_gone_leaves_the_credit_to_who_waits() -> None:
     assert loan.left(1) == [(2, Notice.CREDIT)]
     assert loan.left(2) == []
     assert loan.join(3) == [(3, Notice.CREDIT)]
+
+
+def test_a_newcomer_wants_nothing_and_who_left_is_passed_over_for_who_waits() -> None:
+    loan = Loan()
+    assert loan.join(1) == [(1, Notice.CREDIT)]
+    assert loan.join(2) == loan.join(3) == []
+    assert loan.keeps(1)
+    assert not loan.keeps(2)
+    assert loan.want(3) == [(1, Notice.RECALL)]
+    assert not loan.keeps(1)
+
+    assert loan.left(1) == [(3, Notice.CREDIT)]
+    assert loan.left(1) == []

@@ -3,10 +3,32 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.engine.life import MAX_ATTEMPTS, TABLE, Act, Event, Flight, State
+from headway.engine.life import MAX_ATTEMPTS, Act, Event, Flight, State
 
 TELLING = {Act.REFUSE_LATE, Act.STOP_LATE, Act.GIVE_UP, Act.BREAK_OFF}
 SILENT_ENDS = {Act.WITHDRAW, Act.RECALL}
+PATHS: dict[State, list[Event]] = {
+    State.QUEUED: [],
+    State.SENT: [Event.DISPATCH],
+    State.STREAMING: [Event.DISPATCH, Event.HEAD],
+    State.DONE: [Event.CANCEL],
+}
+"""How a request gets into a state."""
+MAY_HAPPEN = {
+    (State.QUEUED, Event.DISPATCH): (Act.SEND, State.SENT),
+    (State.QUEUED, Event.CANCEL): (Act.WITHDRAW, State.DONE),
+    (State.QUEUED, Event.EXPIRE): (Act.REFUSE_LATE, State.DONE),
+    (State.SENT, Event.ANSWER): (Act.DELIVER, State.DONE),
+    (State.SENT, Event.HEAD): (Act.DELIVER, State.STREAMING),
+    (State.SENT, Event.CANCEL): (Act.RECALL, State.DONE),
+    (State.SENT, Event.EXPIRE): (Act.STOP_LATE, State.DONE),
+    (State.SENT, Event.LOST): (Act.RETRY, State.QUEUED),
+    (State.STREAMING, Event.CHUNK): (Act.DELIVER, State.STREAMING),
+    (State.STREAMING, Event.END): (Act.DELIVER, State.DONE),
+    (State.STREAMING, Event.CANCEL): (Act.RECALL, State.DONE),
+    (State.STREAMING, Event.EXPIRE): (Act.BREAK_OFF, State.DONE),
+    (State.STREAMING, Event.LOST): (Act.BREAK_OFF, State.DONE),
+}
 
 
 def flight() -> Flight:
@@ -59,6 +81,22 @@ def test_a_stream_that_has_begun_is_broken_off_not_repeated() -> None:
     assert request.lose(is_idempotent=True) is Act.BREAK_OFF
 
 
-def test_the_table_names_every_state_and_event() -> None:
-    assert len(TABLE) == len(State)
-    assert {len(row) for row in TABLE} == {len(Event)}
+def test_what_may_not_happen_to_a_request_changes_nothing() -> None:
+    for state, path in PATHS.items():
+        for event in Event:
+            request = flight()
+            for earlier in path:
+                request.step(earlier)
+            assert request.state is state
+            act = request.step(event)
+            assert (act, request.state) == MAY_HAPPEN.get((state, event), (Act.DROP, state))
+
+
+def test_a_death_before_it_was_sent_or_after_its_end_does_not_send_it_again() -> None:
+    for path in (PATHS[State.QUEUED], PATHS[State.DONE]):
+        request = flight()
+        for earlier in path:
+            request.step(earlier)
+        was = request.state
+        assert request.lose(is_idempotent=True) is Act.DROP
+        assert (request.state, request.is_alone) == (was, False)
