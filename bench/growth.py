@@ -207,16 +207,23 @@ class Growth:
 
     def _start(self, start: Start, turn: int) -> None:
         """All points of one server."""
-        if time.monotonic() > self._end:
-            self._console.print(f"out of time: {start.name} is left out in round {turn + 1}")
+        if self._is_over(start.name, turn):
             return
         try:
             with serving(start) as server:
                 for point in start.points:
-                    self._point(server, point, turn)
+                    if not self._is_over(f"{point.series}, {point.x:,}", turn):
+                        self._point(server, point, turn)
         except Void as e:
             for point in start.points:
                 self._keep(point, turn, {"void": str(e)})
+
+    def _is_over(self, what: str, turn: int) -> bool:
+        """Whether the time is over; says what is left out then."""
+        is_over = time.monotonic() > self._end
+        if is_over:
+            self._console.print(f"out of time: {what} is left out in round {turn + 1}")
+        return is_over
 
     def _point(self, server: Server, point: Point, turn: int) -> None:
         try:
