@@ -23,7 +23,7 @@ HeadwayError
 │   ├── ModelCrashed         model_crashed       this request killed every worker that tried it
 │   └── NotLoaded            not_loaded          its files or its code can't be loaded, so the server ends
 ├── WorkerError              the process is at fault
-│   ├── WorkerLost           worker_lost         it died with this request, which may not be repeated
+│   ├── WorkerLost           worker_lost         it died with this request, which can't be tried again
 │   └── ServerStopped        server_stopped      the server ended before this request's answer was ready
 ├── BundleError              bundle              a model's files are missing, damaged or not trusted
 ├── SignatureError           signature           a predictor whose signature can't be served
@@ -201,7 +201,7 @@ class WorkerError(HeadwayError):
 
 
 class WorkerLost(WorkerError):
-    """The worker that held this request died, and the request may not be repeated."""
+    """The worker that held this request died, and {why}."""
 
     code = "worker_lost"
 
@@ -256,7 +256,7 @@ class Exit(IntEnum):
     LISTEN = 4
     """The address is in use, or this user may not listen on it."""
     GRACE = 5
-    """`serve` was told to stop, and requests were still under way when the grace time was over."""
+    """`serve` was told to stop, and not all were answered: the grace was over, or a gateway died with its clients."""
     INTERRUPTED = 130
     """Ctrl-C before the work was done, or told to stop before the server was ready."""
 

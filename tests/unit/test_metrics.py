@@ -72,13 +72,19 @@ def test_counts_survive_a_killed_gateway_and_its_gauges_are_cleared(board: Board
     assert board.totals(1).outcomes()["ok"] == 1000
     assert board.totals(1)["queue_depth"] == 7
 
-    board.clear_gauges(0)
+    assert board.clear_gauges(0) == 1, "a connection was open"
     successor = Board.attach(board.fd, 2, 2, 1)
     successor.tally(0, 1).answered(0, 0.002, 0.001)
 
     assert board.totals(1).outcomes()["ok"] == 1001
     assert board.totals(1)["queue_depth"] == 0
-    assert board.gateway_totals() == {"open": 0, "accepted": 1, "refused": 0, "restarts": 0}
+    assert board.gateway_totals() == {
+        "open": 0,
+        "accepted": 1,
+        "refused": 0,
+        "restarts": 0,
+        "lost": 0,
+    }
 
 
 def test_counts_of_all_gateways_and_of_the_supervisor_are_summed(board: Board) -> None:
@@ -105,10 +111,12 @@ def test_no_cell_of_one_place_is_written_through_another(board: Board) -> None:
         connections.closed()
         connections.refused()
         connections.restarted()
+        connections.lost(2)
     for gateway in range(3):
         for model in range(board.places + 1):
             assert set(board.tally(gateway, model).cells.tolist()) == {1.0}
-    assert board.gateway_totals() == {"open": 0, "accepted": 3, "refused": 3, "restarts": 3}
+    told = {"open": 0, "accepted": 3, "refused": 3, "restarts": 3, "lost": 6}
+    assert board.gateway_totals() == told
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,14 @@ class Child:
         return self.process.wait()
 
 
+def ended_by(code: int) -> str:
+    """What an exit code says, in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"{name} (out of memory?)" if -code == signal.SIGKILL else name
+
+
 def _start(program: Program, channel: int, lifeline: int) -> "subprocess.Popen[bytes]":
     arguments = [str(channel), str(lifeline), *program.logs, program.name]
     return subprocess.Popen(  # noqa: S603  (our own module, run by our own interpreter)

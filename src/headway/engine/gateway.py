@@ -369,7 +369,7 @@ class Gateway:
         if reason and not pool.links:
             for flight in pool.batcher.drain():
                 flight.state = State.DONE
-                self._fail(flight, errors.NotReady(model=model, reason=reason))
+                self._fail(flight, _lack(flight, model, reason))
 
     def _lose(self, flight: Flight) -> None:
         pool = flight.pool
@@ -381,7 +381,7 @@ class Gateway:
         elif act is Act.GIVE_UP and is_idempotent:
             self._fail(flight, errors.ModelCrashed(attempts=flight.attempts))
         elif act is Act.GIVE_UP:
-            self._fail(flight, errors.WorkerLost())
+            self._fail(flight, errors.WorkerLost(why="the request may not be repeated"))
         elif act is Act.BREAK_OFF:
             self._end(flight, outcome_of(errors.WorkerLost()))
             flight.exchange.abort(flight.serial)
@@ -405,3 +405,10 @@ class Gateway:
             return True
         # Busy for another gateway: that its process answers pings is all that can be known here.
         return self._gateways > 1 and any(link.is_lent_elsewhere for link in links)
+
+
+def _lack(flight: Flight, model: str, reason: str) -> HeadwayError:
+    """Why nobody will answer a request that waits: it was in a worker that died, or in none yet."""
+    if flight.attempts:
+        return errors.WorkerLost(why=f"no other one can be started: {reason}")
+    return errors.NotReady(model=model, reason=reason)

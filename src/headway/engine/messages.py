@@ -132,9 +132,16 @@ class Ready(Say, tag="ready"):
 
 
 class Drain(Say, tag="drain"):
-    """Be not ready; after `delay_s` stop accepting, end what is under way within `grace_s`, say Drained."""
+    """Be not ready, and close each connection with its next answer."""
 
-    delay_s: float
+
+class Close(Say, tag="close"):
+    """Take who waits in the listening sockets, close them, say Closed."""
+
+
+class Finish(Say, tag="finish"):
+    """Here is who came meanwhile, as descriptors; end what is under way within `grace_s`, say Drained."""
+
     grace_s: float
 
 
@@ -157,6 +164,10 @@ class Overdue(Say, tag="overdue"):
     """A slot of this worker has not answered long after the deadline of all that it has."""
 
     worker: int
+
+
+class Closed(Say, tag="closed"):
+    """I accept nobody any more."""
 
 
 class Drained(Say, tag="drained"):
@@ -191,8 +202,11 @@ Message = (
     | Trouble
     | Ready
     | Drain
+    | Close
+    | Finish
     | Joined
     | Parted
+    | Closed
     | Drained
     | Overdue
     | Cancel

@@ -4,7 +4,6 @@ Not here: who decides (`fleet`), and how processes are started and watched (`sup
 """
 
 import logging
-import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 from headway.config import ModelSpec
 from headway.engine import threads
 from headway.engine.channel import Channel, pair
+from headway.engine.child import ended_by
 from headway.engine.fleet import Fleet, Order, Orders, Phase
 from headway.engine.messages import (
     Forget,
@@ -196,21 +196,20 @@ class Party:
             trouble = Trouble(self.spec.name, self.fleet.failure)
             self._host.gateways[gateway].channel.send(trouble)
 
-    def ended(self, worker: int, code: int, *, is_draining: bool) -> None:
+    def ended(self, worker: int, code: int) -> None:
         """A worker's process has ended."""
         self.processes.pop(worker, None)
         for known in (self.loaded, self._joined, self._parting):
             known.pop(worker, None)
         member = self.fleet.members.get(worker)
-        is_expected = is_draining or member is None or member.phase is Phase.LEAVING
+        is_expected = member is None or member.phase is Phase.LEAVING
         reason = ended_by(code)
         extra = {"model": self.spec.name, "worker": worker, "reason": reason}
         log.log(logging.INFO if is_expected else logging.ERROR, "worker_ended", extra=extra)
         if not is_expected:
             self._host.count_restart(self.spec.name)
         self._tell_gateways(Forget(self._serials.pop(worker)))
-        if not is_draining:
-            self.obey(self.fleet.died(worker, time.monotonic(), reason))
+        self.obey(self.fleet.died(worker, time.monotonic(), reason))
         self._judge()
 
     def status(self) -> dict[str, Any]:
@@ -293,14 +292,6 @@ class Party:
             "plan": loaded.why,
         }
         log.info("model_ready", extra=extra)
-
-
-def ended_by(code: int) -> str:
-    """What an exit code says, in words."""
-    if code >= 0:
-        return f"exit code {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    return f"{name} (out of memory?)" if -code == signal.SIGKILL else name
 
 
 def _data_pair() -> tuple[socket.socket, socket.socket]:

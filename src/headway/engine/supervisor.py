@@ -1,7 +1,7 @@
 """The process that starts and restarts all others, and decides nothing by itself: `fleet` does.
 
-It opens the counters' memory, starts gateways and workers, tells each what the others do, watches for their ends,
-and carries out a drain or a reload. It imports no user code.
+It opens the counters' memory, starts and watches processes, and has a part for each kind: the gateways (`gateways`),
+and the workers of each model (`party`). It carries out a reload, and begins a drain. It imports no user code.
 """
 
 import asyncio
@@ -12,25 +12,15 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headway.config import ModelSpec, ServerSettings
-from headway.engine.back_off import BackOff
 from headway.engine.child import Child, Program
-from headway.engine.messages import (
-    Drain,
-    Drained,
-    Joined,
-    Leave,
-    Listen,
-    Message,
-    Overdue,
-    Parted,
-    Ready,
-)
+from headway.engine.gateways import Gateways
+from headway.engine.messages import Leave, Message, Ready
 from headway.engine.orphan import bury_orphans
-from headway.engine.party import Party, ended_by
+from headway.engine.party import Party
 from headway.engine.watch import Watch
 from headway.errors import Exit, NotLoaded
 from headway.observe.metrics import Board
@@ -38,11 +28,6 @@ from headway.observe.metrics import Board
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
-GATEWAY_HANG_S = 10.0
-GATEWAY_BACK_OFF_S = 5.0
-"""Longest wait before a gateway is started again: nobody else takes its share of the clients."""
-GATEWAY_STEADY_S = 10.0
-"""A gateway that lived for so long was well: its end begins a new row of deaths."""
 LEAVE_S = 1.0
 """The children have this long to end when all is over."""
 HANG_UP_S = 1.0
@@ -73,19 +58,14 @@ class Supervisor:
     ) -> None:
         self.settings = settings
         self.max_body_bytes = settings.max_body_bytes
-        self.gateways: dict[int, Child] = {}
         self.parties = {spec.name: Party(spec, self) for spec in models}
         self.is_ready = False
         self.is_draining = False
         self._board = Board.create(settings.gateways, len(models))
-        self._gateway_module = gateway_module
-        self._listeners = listeners
+        self._front = Gateways(self, gateway_module, listeners, self._board)
         self._on_ready = on_ready
         self._workers: dict[Child, tuple[Party, int]] = {}
         self._serials = itertools.count(1)
-        self._back_offs = [BackOff(GATEWAY_BACK_OFF_S) for _ in range(settings.gateways)]
-        self._drained: set[int] = set()
-        self._started_s = time.time()
         self._watch = Watch([spec.root for spec in models]) if settings.reload else None
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
@@ -126,25 +106,21 @@ class Supervisor:
     def _start(self) -> None:
         for party in self.parties.values():
             party.obey(party.fleet.start(time.monotonic()))
-        for index in range(self.settings.gateways):
-            self._start_gateway(index)
+        self._front.start()
 
     def stop(self, *, is_hasty: bool = False) -> None:
         """Drain and end; told twice, end at once."""
         if self.is_draining:
-            self._end(Exit.GRACE)
+            self.end(Exit.GRACE)
             return
         self.is_draining = True
+        if not self.gateways and not self.is_ready and not self._workers:
+            self.end(Exit.OK)  # nothing has been started yet
         delay_s = 0.0 if is_hasty or not self.is_ready else self.settings.drain_delay_s
         log.info("draining", extra={"delay_s": delay_s, "grace_s": self.settings.grace_s})
-        for gateway in self.gateways.values():
-            gateway.channel.send(Drain(delay_s, self.settings.grace_s))
-        # The gateways have copies of the listening socket. The last to close its own takes who waits in it.
-        for listener in self._listeners:
-            listener.close()
+        self._front.drain(delay_s, self.settings.grace_s)
         # A gateway that does not say so in time is not waited for.
-        self._loop.call_later(delay_s + self.settings.grace_s + 1.0, self._end, Exit.GRACE)
-        self._see_drained()
+        self._loop.call_later(delay_s + self.settings.grace_s + 1.0, self.end, Exit.GRACE)
 
     def reload(self) -> None:
         """Replace all workers by new ones with the files as they are now; the old ones serve until then."""
@@ -153,6 +129,11 @@ class Supervisor:
         log.info("reloading")
         for party in self.parties.values():
             party.obey(party.fleet.replace(time.monotonic()))
+
+    @property
+    def gateways(self) -> Mapping[int, Child]:
+        """The gateways' processes, by index."""
+        return self._front.processes
 
     def status(self) -> dict[str, Any]:
         """What runs, for the admin API."""
@@ -177,7 +158,8 @@ class Supervisor:
             if loaded.description.examples
         }
 
-    def _end(self, code: int) -> None:
+    def end(self, code: int) -> None:
+        """End now, with this exit code."""
         if not self._ended.done():
             self._ended.set_result(code)
 
@@ -196,9 +178,14 @@ class Supervisor:
 
     # Children
 
-    def _spawn(
+    def spawn(
         self, module: str, name: str, environment: dict[str, str], fds: Sequence[int]
     ) -> Child:
+        """Start a process.
+
+        Raises:
+            OSError: it can't be started.
+        """
         logs = (self.settings.log_format, self.settings.log_level)
         child = Child(Program(module, name, logs, environment, fds), self._loop)
         self._loop.add_reader(child.channel, self._read, child)
@@ -220,7 +207,7 @@ class Supervisor:
             party, worker = self._workers[child]
             party.hear(worker, message)
         else:
-            self._hear_gateway(child, message)
+            self._front.hear(child, message)
 
     def _hung_up(self, child: Child) -> None:
         """A child has closed its channel: it is ending, or it is ended."""
@@ -243,15 +230,15 @@ class Supervisor:
         code = child.close()
         if child in self._workers:
             party, worker = self._workers.pop(child)
-            party.ended(worker, code, is_draining=self.is_draining)
+            party.ended(worker, code)
         else:
-            self._gateway_ended(child, code)
+            self._front.ended(child, code)
 
     # What parties ask for
 
     def start_worker(self, party: Party, worker: int, environment: dict[str, str]) -> Child:
         """Start a worker process."""
-        child = self._spawn("headway.engine.worker", f"{party.spec.name}-{worker}", environment, [])
+        child = self.spawn("headway.engine.worker", f"{party.spec.name}-{worker}", environment, [])
         self._workers[child] = (party, worker)
         return child
 
@@ -283,87 +270,8 @@ class Supervisor:
             p.fleet.ready for p in parties
         ):
             self.is_ready = True
-            for gateway in self.gateways.values():
-                gateway.channel.send(Ready())
+            self._front.tell(Ready())
             self._on_ready()
-
-    # Gateways
-
-    def _start_gateway(self, index: int) -> None:
-        if self.is_draining:
-            return
-        fds = [listener.fileno() for listener in self._listeners]
-        try:
-            child = self._spawn(
-                self._gateway_module, f"gateway-{index}", {}, [*fds, self._board.fd]
-            )
-        except OSError as e:
-            log.error("gateway_not_started", extra={"gateway": index, "reason": str(e)})
-            self._start_gateway_again(index)
-            return
-        self.gateways[index] = child
-        child.channel.send(
-            Listen(
-                gateway=index,
-                gateways=self.settings.gateways,
-                settings=self.settings,
-                names=list(self.parties),
-                board_fd=self._board.fd,
-                listener_fds=fds,
-                started_s=self._started_s,
-                was_ready=self.is_ready,
-            )
-        )
-        for party in self.parties.values():
-            party.meet_gateway(index)
-        if self.is_ready:
-            child.channel.send(Ready())
-
-    def _gateway_ended(self, child: Child, code: int) -> None:
-        index = self._index(child)
-        del self.gateways[index]
-        self._board.clear_gauges(index)
-        if self.is_draining:
-            self._see_drained()
-            return
-        for party in self.parties.values():
-            party.lose_gateway(index)
-        log.error("gateway_ended", extra={"gateway": index, "reason": ended_by(code)})
-        self._board.connections(self._board.supervisor).restarted()
-        if time.monotonic() - child.started_at > GATEWAY_STEADY_S:
-            self._back_offs[index].lived()
-        self._start_gateway_again(index)
-
-    def _start_gateway_again(self, index: int) -> None:
-        now = time.monotonic()
-        back_off = self._back_offs[index]
-        back_off.died(now)
-        if back_off.is_hopeless and not self.is_ready:
-            self._end(Exit.BUG)
-        wait_s = max(0.0, back_off.start_at - now)
-        self._loop.call_later(wait_s, self._start_gateway, index)
-
-    def _hear_gateway(self, child: Child, message: Message) -> None:
-        index = self._index(child)
-        if isinstance(message, Drained):
-            if message.left:
-                log.error("grace_over", extra={"gateway": index, "left": message.left})
-                self._end(Exit.GRACE)
-            self._drained.add(index)
-            self._see_drained()
-        elif isinstance(message, Overdue):
-            for party in self.parties.values():
-                party.end_hanging(message.worker)
-        elif isinstance(message, Joined | Parted):
-            for party in self.parties.values():
-                party.hear_gateway(message.worker, index, has_joined=isinstance(message, Joined))
-
-    def _index(self, child: Child) -> int:
-        return next(i for i, gateway in self.gateways.items() if gateway is child)
-
-    def _see_drained(self) -> None:
-        if self.is_draining and self._drained >= self.gateways.keys():
-            self._end(Exit.OK)
 
     # Time
 
@@ -383,12 +291,7 @@ class Supervisor:
         for child, (party, worker) in list(self._workers.items()):
             if worker in party.loaded:
                 child.ping()
-        for gateway in list(self.gateways.values()):
-            gateway.ping()
-            if now - gateway.heard_at > GATEWAY_HANG_S:
-                gateway.kill()
-        if self.is_draining:
-            return
+        self._front.look_around(now)
         for party in self.parties.values():
             party.obey(party.fleet.tick(now))
 

@@ -30,6 +30,12 @@ _CONNECTIONS = (
     ("connections", "open", "gauge", "Connections that are open."),
     ("connections_total", "accepted", "counter", "Connections that were accepted."),
     ("connections_refused_total", "refused", "counter", "Connections turned away at the limit."),
+    (
+        "connections_lost_total",
+        "lost",
+        "counter",
+        "Connections that ended with a gateway that died.",
+    ),
     ("gateway_restarts_total", "restarts", "counter", "Gateways that had to be started again."),
 )
 

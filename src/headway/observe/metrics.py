@@ -71,7 +71,7 @@ _MODEL_CELLS = sum(_WIDTHS.values())
 _GAUGES = slice(_STARTS["queue_depth"], _STARTS["in_flight"] + 1)
 _LAST_MS = _STARTS["last_ms"]
 # The cells of the gateway itself.
-_OPEN, _ACCEPTED, _REFUSED, _RESTARTS = range(4)
+_OPEN, _ACCEPTED, _REFUSED, _RESTARTS, _LOST = range(5)
 _GATEWAY_CELLS = 8
 _CELL_BYTES = 8
 _LINE_CELLS = 64 // _CELL_BYTES
@@ -183,6 +183,10 @@ class GatewayTally:
         """Count a gateway that had to be started again; only the supervisor does."""
         self._cells[_RESTARTS] += 1.0
 
+    def lost(self, connections: int) -> None:
+        """Count connections that ended with a gateway that died; only the supervisor does."""
+        self._cells[_LOST] += connections
+
 
 class Histogram(TypedDict):
     """One histogram, summed over the gateways."""
@@ -283,18 +287,24 @@ class Board:
         return Totals(self.sum(model))
 
     def gateway_totals(self) -> dict[str, float]:
-        """What is known of the gateways: connections open, accepted and refused, restarts."""
+        """What is known of the gateways: connections open, accepted, refused and lost, restarts."""
         blocks = [self._gateway(g).tolist() for g in range(self.gateways + 1)]
         sums = [sum(column) for column in zip(*blocks, strict=True)]
-        return dict(zip(("open", "accepted", "refused", "restarts"), sums, strict=False))
+        return dict(zip(("open", "accepted", "refused", "restarts", "lost"), sums, strict=False))
 
-    def clear_gauges(self, gateway: int) -> None:
-        """Zero what a dead gateway can no longer take back; its counts stay."""
+    def clear_gauges(self, gateway: int) -> int:
+        """Zero what a dead gateway can no longer take back; its counts stay.
+
+        Returns:
+            How many connections it had open.
+        """
+        lost = int(self._gateway(gateway)[_OPEN])
         self._gateway(gateway)[_OPEN] = 0.0
         for model in range(self.places + 1):
             cells = self._model(gateway, model)
             for i in range(_GAUGES.start, _GAUGES.stop):
                 cells[i] = 0.0
+        return lost
 
     def _gateway(self, gateway: int) -> "memoryview[float]":
         if not 0 <= gateway <= self.gateways:

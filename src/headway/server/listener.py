@@ -5,10 +5,11 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from email.utils import formatdate
 
 from headway.config import ServerSettings
+from headway.engine.listening import accepted
 from headway.observe.metrics import GatewayTally
 from headway.server.answer import Answers
 from headway.server.connection import Connection
@@ -97,8 +98,12 @@ class Listener:
 
     async def end_listening(self) -> None:
         """Take the connections that wait to be accepted, then stop listening: none of them is lost."""
-        waiting = [(sock, tls) for queue, tls in self._queues for sock in _accepted(queue)]
+        waiting = [(sock, tls) for queue, tls in self._queues for sock in accepted(queue)]
         self.stop_listening()
+        await self.adopt(waiting)
+
+    async def adopt(self, waiting: Iterable[tuple[socket.socket, ssl.SSLContext | None]]) -> None:
+        """Serve connections that somebody else has accepted."""
         for sock, tls in waiting:
             with contextlib.suppress(OSError):  # it has left meanwhile
                 await self._loop.connect_accepted_socket(lambda: Connection(self), sock, ssl=tls)
@@ -160,13 +165,3 @@ class Listener:
         for connection in due:
             connection.expire()
         self._timer = self._loop.call_later(self._tick_s, self._tick)
-
-
-def _accepted(queue: socket.socket) -> Iterator[socket.socket]:
-    """The connections that wait in a listening socket now."""
-    queue.setblocking(False)
-    with contextlib.suppress(OSError):  # BlockingIOError: that was the last one
-        while True:
-            sock, _ = queue.accept()
-            sock.setblocking(False)
-            yield sock
