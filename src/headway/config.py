@@ -35,32 +35,43 @@ class Setting:
     le: float | None = None
     flag: bool = True
     """Also a flag of `headway serve`."""
+    live: bool = True
+    """A reload can change it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """How the server listens, limits and ends."""
 
-    host: Annotated[str, Setting("address to listen on; 0.0.0.0 is every interface")] = "127.0.0.1"
-    port: Annotated[int, Setting("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8000
-    unix: Annotated[str, Setting("Unix socket to listen on instead of an address", unit="path")] = (
-        ""
-    )
-    gateways: Annotated[int, Setting("processes that speak to clients", ge=1, le=64)] = 1
+    host: Annotated[
+        str, Setting("address to listen on; 0.0.0.0 is every interface", live=False)
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Setting("port to listen on; 0 takes a free one", ge=0, le=65535, live=False)
+    ] = 8000
+    unix: Annotated[
+        str, Setting("Unix socket to listen on instead of an address", unit="path", live=False)
+    ] = ""
+    gateways: Annotated[
+        int, Setting("processes that speak to clients", ge=1, le=64, live=False)
+    ] = 1
     admin: Annotated[
         str,
         Setting(
             "the admin API's Unix socket; by default one beside the user's other runtime files",
             unit="path",
+            live=False,
         ),
     ] = ""
     tls_certificate: Annotated[
         str,
-        Setting("PEM file with the server's certificate chain; turns TLS on", unit="path"),
+        Setting(
+            "PEM file with the server's certificate chain; turns TLS on", unit="path", live=False
+        ),
     ] = ""
-    tls_key: Annotated[str, Setting("PEM file with the certificate's private key", unit="path")] = (
-        ""
-    )
+    tls_key: Annotated[
+        str, Setting("PEM file with the certificate's private key", unit="path", live=False)
+    ] = ""
     key_file: Annotated[
         str,
         Setting(
@@ -116,7 +127,8 @@ class ServerSettings:
         float, Setting("after SIGTERM, end what is under way within this", unit="s", ge=0)
     ] = 30.0
     reload: Annotated[
-        bool, Setting("watch the predictor's files and replace its workers when they change")
+        bool,
+        Setting("watch the predictor's files and replace its workers when they change", live=False),
     ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
@@ -124,7 +136,7 @@ class ServerSettings:
     ] = "info"
     log_format: Annotated[
         Literal["auto", "human", "json"],
-        Setting("how log lines look; auto: human on a terminal"),
+        Setting("how log lines look; auto: human on a terminal", live=False),
     ] = "auto"
 
     def __post_init__(self) -> None:
@@ -268,6 +280,19 @@ def read(table: type[T], *layers: Layer) -> T:
                 raise unknown(key, known, entry.where)
             values[known[key].field] = _value(known[key], entry)
     return table(**values)
+
+
+def check_live(before: ServerSettings, after: ServerSettings) -> None:
+    """Refuse settings that a running server can't take on.
+
+    Raises:
+        ConfigError: naming one that is different and can't change.
+    """
+    for row in rows(ServerSettings):
+        old, new = getattr(before, row.field), getattr(after, row.field)
+        if old != new and not row.setting.live:
+            problem = f"it can't change from {old!r} to {new!r} while the server runs; "
+            raise ConfigError(where=f"`{row.key}`", problem=f"{problem}restart it, or put it back")
 
 
 def environment(table: type, environ: Mapping[str, str] | None = None) -> Layer:

@@ -237,6 +237,7 @@ def test_P28_reloads_without_a_pause_of_good_code_and_bad_fail_nobody_and_leak_n
             is_over.set()
             reloading.join()
         assert "load_refused" in server.log, "void: nothing bad was tried"
+        assert "reload_refused" in server.log, "void: nothing unreadable was tried"
         case.see()
 
 
@@ -257,10 +258,70 @@ def test_P28_a_bad_file_is_refused_with_its_line_and_the_old_code_goes_on(tmp_pa
         before = workers(server)
         (tmp_path / "subject.py").write_text("x = 1\nthis is no Python\n")
         server.send_signal(signal.SIGHUP)
-        wait_until(lambda: "load_refused" in server.log, "it is refused")
+        wait_until(lambda: "reload_refused" in server.log, "it is refused")
         assert "line 2" in server.log
-        wait_until(lambda: workers(server) == before, "nothing of it is left")
+        assert workers(server) == before, "nothing was tried"
         assert is_version(server, 1)
+
+
+GOOD_SETTINGS = ("max_batch: 4", "max_batch: 64\nmax_queue: 4000", "workers: 3", "timeout_s: 25")
+BAD_SETTINGS = (
+    "max_batch: 0",
+    "max_bach: 4",
+    "max_batch: [",
+    "server: {reload: true}",
+    "workers: true",
+)
+PLAIN = """
+{setting}
+models:
+  text: {{predictor: "subject.py:Text"}}
+  array: {{predictor: "subject.py:Array"}}
+"""
+
+
+def test_P28_settings_good_and_bad_each_tenth_of_a_second_fail_nobody_and_leak_nothing(
+    tmp_path: Path,
+) -> None:
+    before = PLAIN.format(setting="workers: 2\nmax_batch: 16")
+    with ledger_server(tmp_path, "--gateways", "2", config=before) as server:
+        rng = random.Random(seed())
+        case = Case(server, per_s=250, is_counted=False)  # who waits for the last one asks too
+        is_over = threading.Event()
+
+        def write(text: str) -> None:
+            new = tmp_path / ".headway.new"
+            new.write_text(text)
+            new.replace(tmp_path / "headway.yaml")
+            server.send_signal(signal.SIGHUP)
+
+        def reload_on() -> None:
+            while not is_over.wait(rng.choice((0.1, 0.1, 0.1, 0.1, 0.1, 1.5))):
+                write(PLAIN.format(setting=rng.choice(GOOD_SETTINGS + BAD_SETTINGS)))
+            write(before)
+            last = server.admin("POST", "/reload").json["generation"]
+            wait_until(lambda: set(generations(server).values()) == {last}, "the last one serves")
+            wait_until(lambda: len(workers(server)) == 4, "the old ones are gone")
+
+        reloading = threading.Thread(target=reload_on)
+        reloading.start()
+        timer = threading.Timer(8.0, is_over.set)
+        timer.start()
+        try:
+            case.run(14)
+        finally:
+            is_over.set()
+            reloading.join()
+        case.see()
+        assert case.ledger.count(End.EXACT) > 1000, "void: too few"
+        assert server.status()["generation"] > 5, "void: too few good ones"
+        reasons = {r["reason"].partition(":")[0] for r in server.records("reload_refused")}
+        assert len(reasons) >= 4, "void: too few bad ones"
+
+
+def generations(server: Server) -> dict[str, int]:
+    found: dict[str, int] = server.call("GET", "/health/ready").json["generations"]
+    return found
 
 
 def test_P29_a_killed_gateway_costs_its_own_requests_and_the_others_accept_at_once(

@@ -283,7 +283,8 @@ class Gateway:
         peer = Peer(message.worker, Channel(socks[-1]), message.loaded)
         pool = self.pools[message.model]
         self._peers[peer.id] = peer
-        pool.configure(message.settings, message.loaded, self._gateways)
+        if message.generation >= pool.generation:
+            pool.configure(message.settings, message.loaded, self._gateways)
         for sock in socks[:-1]:
             sock.setblocking(False)
             link = SlotLink(self, pool, peer, sock)
@@ -298,6 +299,7 @@ class Gateway:
         pool.wake()
         pool.demand()
         if all(await asyncio.gather(*(link.take_probe() for link in peer.links))):
+            pool.generation = max(pool.generation, message.generation)
             self._tell(Joined(peer.id))
 
     def suspend(self, worker: int, *, is_suspended: bool) -> None:

@@ -42,6 +42,8 @@ from headway.observe.metrics import Board
 
 log = logging.getLogger(__name__)
 
+_MODULE = "headway.server.process"
+"""What such a process runs; it is in a row above this one."""
 HANG_S = 10.0
 LONGEST_BACK_OFF_S = 5.0
 """Longest wait before a gateway is started again: nobody else takes its share of the clients."""
@@ -92,17 +94,13 @@ class Gateways:
 
     Args:
         host: the supervisor.
-        module: what such a process runs.
         listeners: the sockets on which they accept.
         board: the counters.
     """
 
-    def __init__(
-        self, host: Host, module: str, listeners: Sequence[socket.socket], board: Board
-    ) -> None:
+    def __init__(self, host: Host, listeners: Sequence[socket.socket], board: Board) -> None:
         self.processes: dict[int, Child] = {}
         self._host = host
-        self._module = module
         self._listeners = listeners
         self._board = board
         self._count = host.settings.gateways
@@ -214,7 +212,7 @@ class Gateways:
             return
         fds = [listener.fileno() for listener in self._listeners]
         try:
-            child = self._host.spawn(self._module, f"gateway-{index}", {}, [*fds, self._board.fd])
+            child = self._host.spawn(_MODULE, f"gateway-{index}", {}, [*fds, self._board.fd])
         except OSError as e:
             log.error("gateway_not_started", extra={"gateway": index, "reason": str(e)})
             self._start_again(index)

@@ -94,6 +94,14 @@ class Join(Say, tag="join"):
     model: str
     settings: ModelSettings
     loaded: Loaded
+    generation: int
+    """How many reloads came before."""
+
+
+class Adapt(Say, tag="adapt"):
+    """The server is run by these settings from now on."""
+
+    settings: ServerSettings
 
 
 class Suspend(Say, tag="suspend"):
@@ -195,6 +203,7 @@ Message = (
     | Pong
     | Listen
     | Join
+    | Adapt
     | Suspend
     | Resume
     | Part

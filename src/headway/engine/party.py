@@ -13,7 +13,7 @@ from headway.config import ModelSpec
 from headway.engine import threads
 from headway.engine.channel import Channel, pair
 from headway.engine.child import ended_by
-from headway.engine.fleet import Fleet, Order, Orders, Phase
+from headway.engine.fleet import Fleet, Order, Orders, Phase, Terms
 from headway.engine.messages import (
     Forget,
     Hold,
@@ -93,9 +93,10 @@ class Party:
     """
 
     def __init__(self, spec: ModelSpec, host: Host) -> None:
-        settings = spec.settings
-        self.spec = spec
-        self.fleet = Fleet(settings.workers or 1, settings.load_timeout_s, settings.hang_kill_s)
+        terms = _terms(spec)
+        self.fleet = Fleet(terms.size, terms.load_timeout_s, terms.hang_kill_s)
+        self._specs = {self.fleet.generation: spec}
+        """By generation: a worker of an older one is replaced by its like."""
         self.loaded: dict[int, Loaded] = {}
         self.processes: dict[int, Process] = {}
         self._host = host
@@ -106,11 +107,25 @@ class Party:
         """By leaving worker, the gateways that have not let it go yet."""
         self._told = ""
         """The failure that was last told."""
+        self._told_refusal = ""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is served, and how."""
+        return self._specs[self.fleet.generation]
 
     @property
     def has_failed(self) -> bool:
         """Nobody serves this model, and nobody is started any more."""
         return bool(self.fleet.failure) and not self.fleet.ready
+
+    def replace(self, spec: ModelSpec) -> None:
+        """Start new workers by a new specification; the old ones serve until then, and if it can't be loaded."""
+        orders = self.fleet.replace(time.monotonic(), _terms(spec))
+        serving = {m.generation for m in self.fleet.members.values()}
+        self._specs = {g: s for g, s in self._specs.items() if g in serving}
+        self._specs[self.fleet.generation] = spec
+        self.obey(orders)
 
     def obey(self, orders: Orders) -> None:
         """Carry out what the fleet has ordered."""
@@ -143,7 +158,10 @@ class Party:
             self.loaded[worker] = message
             self._joined[worker] = set()
             self.obey(self.fleet.loaded(worker, now))
-            if self.spec.settings.workers is None and message.workers != self.fleet.size:
+            member = self.fleet.members.get(worker)
+            is_current = member is not None and member.generation == self.fleet.generation
+            is_free = is_current and self.spec.settings.workers is None
+            if is_free and message.workers != self.fleet.size:
                 self.obey(self.fleet.resize(message.workers, now))
         elif isinstance(message, Pong):
             self.obey(self.fleet.heard(worker, now))
@@ -221,6 +239,8 @@ class Party:
             "source": self.spec.source,
             "plan": loaded.why if loaded else "",
             "failure": self.fleet.failure,
+            "refusal": self.fleet.refusal,
+            "generation": self.fleet.generation,
             "restarts": self.fleet.restarts,
             "workers": [
                 {
@@ -235,7 +255,8 @@ class Party:
         }
 
     def _start(self, worker: int) -> None:
-        settings = self.spec.settings
+        spec = self._specs[self.fleet.members[worker].generation]
+        settings = spec.settings
         cores = threads.available_cores()
         count = threads.threads_of(settings, cores.count)
         try:
@@ -250,13 +271,15 @@ class Party:
         self.processes[worker] = process
         self._serials[worker] = self._host.next_serial()
         may_spin = threads.may_spin(settings, cores)
-        process.channel.send(Hold(self.spec, count, may_spin, self._host.max_body_bytes))
+        process.channel.send(Hold(spec, count, may_spin, self._host.max_body_bytes))
 
     def _introduce(self, worker: int, gateway: int) -> None:
         """Give a worker and a gateway the sockets between them."""
         loaded = self.loaded[worker]
         pairs = [_data_pair() for _ in range(loaded.slots)] + [pair()]
-        join = Join(self._serials[worker], self.spec.name, self.spec.settings, loaded)
+        generation = self.fleet.members[worker].generation
+        spec = self._specs[generation]
+        join = Join(self._serials[worker], spec.name, spec.settings, loaded, generation)
         self.processes[worker].channel.send(Meet(gateway), [a.fileno() for a, _ in pairs])
         self._host.gateways[gateway].channel.send(join, [b.fileno() for _, b in pairs])
         for a, b in pairs:
@@ -270,7 +293,12 @@ class Party:
             self.obey(self.fleet.parted(worker))
 
     def _judge(self) -> None:
-        """Say so if the model has failed for good."""
+        """Say so if the model has failed for good, or its newest generation."""
+        if self.fleet.refusal != self._told_refusal:
+            self._told_refusal = self.fleet.refusal
+            if self._told_refusal:
+                extra = {"model": self.spec.name, "reason": self._told_refusal}
+                log.error("generation_given_up", extra=extra)
         if not self.has_failed or self.fleet.failure == self._told:
             return
         self._told = self.fleet.failure
@@ -292,6 +320,11 @@ class Party:
             "plan": loaded.why,
         }
         log.info("model_ready", extra=extra)
+
+
+def _terms(spec: ModelSpec) -> Terms:
+    settings = spec.settings
+    return Terms(settings.workers or 1, settings.load_timeout_s, settings.hang_kill_s)
 
 
 def _data_pair() -> tuple[socket.socket, socket.socket]:

@@ -35,6 +35,8 @@ class Pool:
         self.description: Description | None = None
         self.trouble = "it is being loaded"
         """Why nothing may wait for it; "" while it has workers, or will have one again soon."""
+        self.generation = -1
+        """The newest of which a worker has linked up; -1 before the first one."""
         self.in_flight = 0
         self._suspect_link: SlotLink | None = None
         """The slot that has a suspect of ours."""

@@ -15,14 +15,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from headway import config
 from headway.config import ModelSpec, ServerSettings
 from headway.engine.child import Child, Program
 from headway.engine.gateways import Gateways
-from headway.engine.messages import Leave, Message, Ready
+from headway.engine.messages import Adapt, Leave, Message, Ready
 from headway.engine.orphan import bury_orphans
 from headway.engine.party import Party
+from headway.engine.reload import Read, Reload
 from headway.engine.watch import Watch
-from headway.errors import Exit, NotLoaded
+from headway.errors import ConfigError, Exit, NotLoaded
+from headway.observe import log as logs
 from headway.observe.metrics import Board
 
 log = logging.getLogger(__name__)
@@ -40,8 +43,8 @@ class Supervisor:
     Args:
         models: what to serve.
         settings: how.
-        gateway_module: the module that a gateway process runs.
         listeners: the sockets on which the gateways accept.
+        read: reads models and settings again, for a reload.
         on_ready: called once, when every required model can answer on every gateway.
 
     It is made inside a running loop.
@@ -52,17 +55,19 @@ class Supervisor:
         models: Sequence[ModelSpec],
         settings: ServerSettings,
         *,
-        gateway_module: str,
         listeners: Sequence[socket.socket],
+        read: Read,
         on_ready: Callable[[], None],
     ) -> None:
         self.settings = settings
-        self.max_body_bytes = settings.max_body_bytes
+        self.generation = 0
+        """How many reloads were taken on."""
+        self._reload = Reload(read, self._adopt)
         self.parties = {spec.name: Party(spec, self) for spec in models}
         self.is_ready = False
         self.is_draining = False
         self._board = Board.create(settings.gateways, len(models))
-        self._front = Gateways(self, gateway_module, listeners, self._board)
+        self._front = Gateways(self, listeners, self._board)
         self._on_ready = on_ready
         self._workers: dict[Child, tuple[Party, int]] = {}
         self._serials = itertools.count(1)
@@ -92,6 +97,7 @@ class Supervisor:
                 self._start()
             return await self._ended
         finally:
+            self._reload.stop()
             for task in tasks:
                 task.cancel()
             self._end_children()
@@ -122,13 +128,41 @@ class Supervisor:
         # A gateway that does not say so in time is not waited for.
         self._loop.call_later(delay_s + self.settings.grace_s + 1.0, self.end, Exit.GRACE)
 
-    def reload(self) -> None:
-        """Replace all workers by new ones with the files as they are now; the old ones serve until then."""
+    def reload(self) -> "asyncio.Future[str]":
+        """Read settings and files again, and replace all workers by new ones; the old ones serve until then.
+
+        Returns:
+            A future: "" once it is under way, or, in words, why all stays as it was.
+        """
+        return self._reload.ask()
+
+    def _adopt(self, models: Sequence[ModelSpec], settings: ServerSettings) -> None:
+        """Take on what a reload has read.
+
+        Raises:
+            ConfigError: it can't be, while the server runs.
+        """
         if self.is_draining:
-            return
-        log.info("reloading")
-        for party in self.parties.values():
-            party.obey(party.fleet.replace(time.monotonic()))
+            raise ConfigError(where="reload", problem="the server is stopping")
+        config.check_live(self.settings, settings)
+        if changed := {spec.name for spec in models} ^ self.parties.keys():
+            known = "no longer served" if min(changed) in self.parties else "new"
+            problem = f"it is {known}; the server must be restarted for that"
+            raise ConfigError(where=f"model {min(changed)!r}", problem=problem)
+        self.generation += 1
+        log.info("reloading", extra={"generation": self.generation})
+        self.settings = settings
+        logs.set_level(settings.log_level)
+        self._front.tell(Adapt(settings))
+        if self._watch is not None:
+            self._watch.follow([spec.root for spec in models])
+        for spec in models:
+            self.parties[spec.name].replace(spec)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest request body."""
+        return self.settings.max_body_bytes
 
     @property
     def gateways(self) -> Mapping[int, Child]:
@@ -141,6 +175,7 @@ class Supervisor:
             "pid": os.getpid(),
             "is_ready": self.is_ready,
             "is_draining": self.is_draining,
+            "generation": self.generation,
             "gateways": [{"index": i, "pid": g.pid} for i, g in sorted(self.gateways.items())],
             "models": [party.status() for party in self.parties.values()],
         }

@@ -45,14 +45,7 @@ class Listener:
         self.now = loop.time
         self.idle_deadline = loop.time() + settings.idle_timeout_s
         """Of a connection that falls idle now; exact to a tick."""
-        self.heads = Heads(
-            Limits(
-                max_head_bytes=settings.max_head_bytes,
-                max_headers=settings.max_headers,
-                max_target_bytes=settings.max_target_bytes,
-                max_body_bytes=settings.max_body_bytes,
-            )
-        )
+        self.heads = Heads(_limits(settings))
         self.answers = Answers(formatdate(usegmt=True))
         self.is_draining = False
         self._loop = loop
@@ -62,8 +55,14 @@ class Listener:
         self._queues: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         """The listening sockets once more, for who waits in them at the end."""
         self._timer: asyncio.TimerHandle | None = None
-        shortest_s = min(settings.head_timeout_s, settings.body_timeout_s, settings.idle_timeout_s)
-        self._tick_s = min(_TICK_S, shortest_s / 4)
+        self._tick_s = _tick_s(settings)
+
+    def adapt(self, settings: ServerSettings) -> None:
+        """Take on other limits and deadlines; what is under way keeps the deadline that it has."""
+        self.settings = settings
+        self._tick_s = _tick_s(settings)
+        self.heads.limits = _limits(settings)
+        self.heads.known.clear()
 
     @property
     def connections(self) -> int:
@@ -165,3 +164,17 @@ class Listener:
         for connection in due:
             connection.expire()
         self._timer = self._loop.call_later(self._tick_s, self._tick)
+
+
+def _limits(settings: ServerSettings) -> Limits:
+    return Limits(
+        max_head_bytes=settings.max_head_bytes,
+        max_headers=settings.max_headers,
+        max_target_bytes=settings.max_target_bytes,
+        max_body_bytes=settings.max_body_bytes,
+    )
+
+
+def _tick_s(settings: ServerSettings) -> float:
+    shortest_s = min(settings.head_timeout_s, settings.body_timeout_s, settings.idle_timeout_s)
+    return min(_TICK_S, shortest_s / 4)

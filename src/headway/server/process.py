@@ -20,6 +20,7 @@ from headway.config import ServerSettings
 from headway.engine.channel import Channel
 from headway.engine.gateway import Gateway
 from headway.engine.messages import (
+    Adapt,
     Close,
     Closed,
     Drain,
@@ -39,6 +40,7 @@ from headway.engine.messages import (
     Trouble,
 )
 from headway.engine.orphan import end_with_parent
+from headway.errors import ConfigError
 from headway.observe import log as logs
 from headway.observe.metrics import Board
 from headway.server import tasks, tls
@@ -66,8 +68,10 @@ class Process:
         self._gateway = Gateway(loop, tallies, channel.send, listen.gateways)
         self._state = State(listen.started_s, listen.was_ready)
         settings = _share(listen.settings, listen.gateways)
-        app = App(self._gateway, settings, self._board, listen.gateway, self._state)
-        self._listener = Listener(app, settings, loop, self._board.connections(listen.gateway))
+        self._app = App(self._gateway, settings, self._board, listen.gateway, self._state)
+        self._listener = Listener(
+            self._app, settings, loop, self._board.connections(listen.gateway)
+        )
         self._stopped = loop.create_future()
         self._context = tls.server_context(listen.settings)
         self._is_listening = loop.create_future()
@@ -125,6 +129,8 @@ class Process:
             gateway.trouble(message.model, message.reason)
         elif isinstance(message, Ready):
             self._get_ready()
+        elif isinstance(message, Adapt):
+            self._adapt(message.settings)
         else:
             self._hear_of_the_end(message, fds)
 
@@ -138,6 +144,16 @@ class Process:
             tasks.start(self._finish(message.grace_s, fds), self._closing)
         elif isinstance(message, Leave):
             tasks.start(self._leave(), self._tasks)
+
+    def _adapt(self, settings: ServerSettings) -> None:
+        settings = _share(settings, self._listen.gateways)
+        logs.set_level(settings.log_level)
+        try:
+            self._app.adapt(settings)
+        except ConfigError as e:  # the key file was good when the supervisor looked
+            log.error("settings_refused", extra={"reason": e.message})
+        else:
+            self._listener.adapt(settings)
 
     def _get_ready(self) -> None:
         self._state.was_ready = True
