@@ -183,7 +183,7 @@ class BadOutput(ModelError):
 
 
 class ModelCrashed(ModelError):
-    """This request ended the process of every worker that tried it ({attempts}); it is not tried again."""
+    """This request ended the process of every worker that tried it ({attempts}{reason}); it is not tried again."""
 
     code = "model_crashed"
 
@@ -201,7 +201,7 @@ class WorkerError(HeadwayError):
 
 
 class WorkerLost(WorkerError):
-    """The worker that held this request died, and {why}."""
+    """The worker that held this request died{reason}, and {why}."""
 
     code = "worker_lost"
 

@@ -90,14 +90,15 @@ def test_counts_survive_a_killed_gateway_and_its_gauges_are_cleared(board: Board
 def test_counts_of_all_gateways_and_of_the_supervisor_are_summed(board: Board) -> None:
     board.tally(0, 0).answered(0, 0.01, 0.0)
     board.tally(1, 0).answered(0, 0.01, 0.0)
-    board.tally(board.supervisor, 0).restarted()
+    board.tally(board.supervisor, 0).restarted("memory")
     board.tally(0, 0).in_flight = 3
     board.tally(1, 0).in_flight = 4
     text = exposition(board, ["a", "b"])
     assert value(text, "headway_requests_total", model="a", outcome="ok") == 2
     assert value(text, "headway_in_flight", model="a") == 7
-    assert value(text, "headway_worker_restarts_total", model="a") == 1
-    assert value(text, "headway_worker_restarts_total", model="b") == 0
+    assert value(text, "headway_worker_restarts_total", model="a", reason="memory") == 1
+    assert value(text, "headway_worker_restarts_total", model="a", reason="exit") == 0
+    assert value(text, "headway_worker_restarts_total", model="b", reason="memory") == 0
 
 
 def test_no_cell_of_one_place_is_written_through_another(board: Board) -> None:
@@ -216,6 +217,7 @@ def test_stats_have_the_fields_that_protocols_write(board: Board) -> None:
         (errors.NotReady(), "busy"),
         (errors.DeadlineError(), "deadline"),
         (errors.BadOutput(), "model"),
+        (errors.ModelCrashed(), "worker"),
         (errors.WorkerLost(), "worker"),
         (errors.InternalError(), "internal"),
         (KeyError("x"), "internal"),

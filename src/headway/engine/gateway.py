@@ -27,6 +27,8 @@ PROBE_S = 0.5
 """A slot that is idle must answer a probe within this to count as alive."""
 EVIDENCE_S = 1.0
 """A sign of life that is older than this is none."""
+LAST_WORD_S = 0.25
+"""The supervisor says within this what a worker has died of; a few milliseconds, as a rule."""
 
 _EVENTS = (Event.ANSWER, Event.HEAD, Event.CHUNK, Event.END)
 """What the parts of an answer (`frames.WHOLE`, ...) are in a request's life."""
@@ -332,10 +334,12 @@ class Gateway:
                 link.pool.links.remove(link)
         self.part_if_idle(peer)
 
-    def forget(self, worker: int) -> None:
-        """A worker's process has ended; its sockets say so too."""
+    def forget(self, worker: int, reason: str) -> None:
+        """A worker's process has ended; its sockets say so too. `reason` is what callers may be told, or ""."""
         peer = self._peers.pop(worker, None)
         if peer is not None:
+            peer.end = reason
+            self._tell_lost(peer)
             for link in peer.links:
                 link.close()
             peer.channel.close()
@@ -375,18 +379,34 @@ class Gateway:
 
     def _lose(self, flight: Flight) -> None:
         pool = flight.pool
-        is_idempotent = pool.description is None or pool.description.is_idempotent
-        act = flight.lose(is_idempotent=is_idempotent)
+        act = flight.lose(is_idempotent=pool.is_idempotent)
         if act is Act.RETRY:
             flight.slot = None
             pool.batcher.put_back(flight)
-        elif act is Act.GIVE_UP and is_idempotent:
-            self._fail(flight, errors.ModelCrashed(attempts=flight.attempts))
         elif act is Act.GIVE_UP:
-            self._fail(flight, errors.WorkerLost(why="the request may not be repeated"))
+            peer: Peer = flight.slot.worker
+            peer.lost.append(flight)
+            if peer.end is None:
+                self.loop.call_later(LAST_WORD_S, self._tell_lost, peer)
+            else:
+                self._tell_lost(peer)
         elif act is Act.BREAK_OFF:
             self._end(flight, outcome_of(errors.WorkerLost()))
             flight.exchange.abort(flight.serial)
+
+    def _tell_lost(self, peer: Peer) -> None:
+        """Tell who was in a dead worker, and is not tried again, what became of it."""
+        lost, peer.lost = peer.lost, []
+        for flight in lost:
+            if flight.id not in self._flights:  # the caller has left meanwhile
+                continue
+            if flight.pool.is_idempotent:
+                reason = f", {peer.end}" if peer.end else ""
+                self._fail(flight, errors.ModelCrashed(attempts=flight.attempts, reason=reason))
+            else:
+                reason = f" ({peer.end})" if peer.end else ""
+                why = "the request may not be repeated"
+                self._fail(flight, errors.WorkerLost(reason=reason, why=why))
 
     # Facts
 
@@ -412,5 +432,6 @@ class Gateway:
 def _lack(flight: Flight, model: str, reason: str) -> HeadwayError:
     """Why nobody will answer a request that waits: it was in a worker that died, or in none yet."""
     if flight.attempts:
-        return errors.WorkerLost(why=f"no other one can be started: {reason}")
+        why = "no other one can be started; the server's log says why"
+        return errors.WorkerLost(reason="", why=why)
     return errors.NotReady(model=model, reason=reason)

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from headway.config import ServerSettings
 from headway.engine.back_off import BackOff
-from headway.engine.child import Child, ended_by
+from headway.engine.child import Child, Death
 from headway.engine.listening import accepted
 from headway.engine.messages import (
     Close,
@@ -150,7 +150,7 @@ class Gateways:
             for party in self._host.parties.values():
                 party.hear_gateway(message.worker, index, has_joined=isinstance(message, Joined))
 
-    def ended(self, child: Child, code: int) -> None:
+    def ended(self, child: Child, death: Death) -> None:
         """A gateway's process has ended: its clients are lost, and another one takes its place."""
         index = self._index(child)
         del self.processes[index]
@@ -162,7 +162,7 @@ class Gateways:
         tally.lost(lost)
         log.error(
             "gateway_ended",
-            extra={"gateway": index, "reason": ended_by(code), "connections": lost},
+            extra={"gateway": index, "reason": death.text, "connections": lost},
         )
         for party in self._host.parties.values():
             party.lose_gateway(index)

@@ -203,6 +203,10 @@ class Peer:
         self.is_leaving = False
         self.is_reported = False
         """The supervisor knows that a slot of it hangs."""
+        self.end: str | None = None
+        """What callers may be told of its end ("": nothing); None before the supervisor has said so."""
+        self.lost: list[Flight] = []
+        """They were in it when it died, are not tried again, and wait for the supervisor's word of what it died of."""
 
     def is_idle(self) -> bool:
         """Nothing of ours is in it."""

@@ -126,6 +126,8 @@ class Forget(Say, tag="forget"):
     """This worker's process has ended."""
 
     worker: int
+    reason: str
+    """What callers may be told of its end; "" if nothing."""
 
 
 class Trouble(Say, tag="trouble"):

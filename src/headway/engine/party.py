@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from headway.config import ModelSpec
 from headway.engine import threads
 from headway.engine.channel import Channel, pair
-from headway.engine.child import ended_by
+from headway.engine.child import Death
 from headway.engine.fleet import Fleet, Order, Orders, Phase, Terms
 from headway.engine.messages import (
     Forget,
@@ -75,7 +75,7 @@ class Host(Protocol):
         """A number that no other worker of this server has."""
         ...
 
-    def count_restart(self, model: str) -> None:
+    def count_restart(self, model: str, cause: str) -> None:
         """Count a worker that ended unasked."""
         ...
 
@@ -214,20 +214,19 @@ class Party:
             trouble = Trouble(self.spec.name, self.fleet.failure)
             self._host.gateways[gateway].channel.send(trouble)
 
-    def ended(self, worker: int, code: int) -> None:
+    def ended(self, worker: int, death: Death) -> None:
         """A worker's process has ended."""
         self.processes.pop(worker, None)
         for known in (self.loaded, self._joined, self._parting):
             known.pop(worker, None)
         member = self.fleet.members.get(worker)
         is_expected = member is None or member.phase is Phase.LEAVING
-        reason = ended_by(code)
-        extra = {"model": self.spec.name, "worker": worker, "reason": reason}
+        extra = {"model": self.spec.name, "worker": worker, "reason": death.text}
         log.log(logging.INFO if is_expected else logging.ERROR, "worker_ended", extra=extra)
         if not is_expected:
-            self._host.count_restart(self.spec.name)
-        self._tell_gateways(Forget(self._serials.pop(worker)))
-        self.obey(self.fleet.died(worker, time.monotonic(), reason))
+            self._host.count_restart(self.spec.name, death.cause)
+        self._tell_gateways(Forget(self._serials.pop(worker), death.told))
+        self.obey(self.fleet.died(worker, time.monotonic(), death.text))
         self._judge()
 
     def status(self) -> dict[str, Any]:

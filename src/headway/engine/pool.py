@@ -43,6 +43,11 @@ class Pool:
         self._is_woken = False
         self._hold_timer: asyncio.TimerHandle | None = None
 
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether a request may be tried again."""
+        return self.description is None or self.description.is_idempotent
+
     def configure(self, settings: ModelSettings, loaded: Loaded, gateways: int) -> None:
         """Take on what a loaded worker says of the model; bounds are shared out among the gateways."""
         self.settings = settings

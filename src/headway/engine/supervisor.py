@@ -17,8 +17,9 @@ from typing import Any
 
 from headway import config
 from headway.config import ModelSpec, ServerSettings
-from headway.engine.child import Child, Program
+from headway.engine.child import Child, Death, Program, death
 from headway.engine.gateways import Gateways
+from headway.engine.memory import Memory, count
 from headway.engine.messages import Adapt, Leave, Message, Ready
 from headway.engine.orphan import bury_orphans
 from headway.engine.party import Party
@@ -71,6 +72,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._workers: dict[Child, tuple[Party, int]] = {}
         self._serials = itertools.count(1)
+        self._memory = Memory()
         self._watch = Watch([spec.root for spec in models]) if settings.reload else None
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
@@ -262,12 +264,23 @@ class Supervisor:
         self._loop.remove_reader(child.channel)
         if child.pidfd >= 0:
             self._loop.remove_reader(child.pidfd)
-        code = child.close()
+        died = self._death(child, child.close())
         if child in self._workers:
             party, worker = self._workers.pop(child)
-            party.ended(worker, code)
+            party.ended(worker, died)
         else:
-            self._front.ended(child, code)
+            self._front.ended(child, died)
+
+    def _death(self, child: Child, code: int) -> Death:
+        """What a child has died of; each of the kernel's kills explains one death."""
+        now = count(child.place.file)
+        kills = None if now is None else now - child.place.kills
+        died = death(code, is_ours=child.is_killed, kills=kills)
+        if died.cause == "memory" and now is not None:
+            for other in (*self._workers, *self.gateways.values()):
+                if other.place.file == child.place.file:
+                    other.place.kills = min(other.place.kills + 1, now)
+        return died
 
     # What parties ask for
 
@@ -275,16 +288,23 @@ class Supervisor:
         """Start a worker process."""
         child = self.spawn("headway.engine.worker", f"{party.spec.name}-{worker}", environment, [])
         self._workers[child] = (party, worker)
+        self._locate(child)
         return child
+
+    def _locate(self, child: Child) -> None:
+        """See where a child's memory is accounted for; it may have been moved."""
+        place = self._memory.place(child.pid)
+        if place.file and place.file != child.place.file:
+            child.place = place
 
     def next_serial(self) -> int:
         """A number that no other worker of this server has."""
         return next(self._serials)
 
-    def count_restart(self, model: str) -> None:
+    def count_restart(self, model: str, cause: str) -> None:
         """Count a worker that ended unasked."""
         place = list(self.parties).index(model)
-        self._board.tally(self._board.supervisor, place).restarted()
+        self._board.tally(self._board.supervisor, place).restarted(cause)
 
     def changed(self) -> None:
         """A model has become ready, or has failed: see what that makes of the server.
@@ -324,6 +344,7 @@ class Supervisor:
         if os.getpid() == 1:
             bury_orphans({child.pid for child in (*self._workers, *self.gateways.values())})
         for child, (party, worker) in list(self._workers.items()):
+            self._locate(child)
             if worker in party.loaded:
                 child.ping()
         self._front.look_around(now)

@@ -29,11 +29,16 @@ SECONDS = (
 SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Upper bounds of the buckets of a grab and of a batch."""
 
+CAUSES = ("memory", "signal", "exit", "killed")
+"""Why a worker had to be started again: the kernel ended it for want of memory, it died of another signal, it ended by
+itself, or the supervisor ended it, because it hung."""
+
 _BLAME: dict[type[HeadwayError], str] = {
     errors.Cancelled: "cancelled",
     errors.CallerError: "caller",
     errors.BusyError: "busy",
     errors.DeadlineError: "deadline",
+    errors.ModelCrashed: "worker",
     errors.ModelError: "model",
     errors.WorkerError: "worker",
     HeadwayError: "internal",
@@ -60,7 +65,7 @@ _WIDTHS = {
     "decode_s": 1,
     "compute_s": 1,
     "encode_s": 1,
-    "restarts": 1,
+    "restarts": len(CAUSES),
     "queue_depth": 1,
     "queue_bytes": 1,
     "in_flight": 1,
@@ -148,9 +153,9 @@ class Tally:
         cells[_STARTS["compute_s"]] += compute_s
         cells[_STARTS["encode_s"]] += encode_s
 
-    def restarted(self) -> None:
-        """Count a worker that had to be started again; only the supervisor does."""
-        self.cells[_STARTS["restarts"]] += 1.0
+    def restarted(self, cause: str) -> None:
+        """Count a worker that had to be started again, by one of CAUSES; only the supervisor does."""
+        self.cells[_STARTS["restarts"] + CAUSES.index(cause)] += 1.0
 
     def _see(self, name: str, size: int) -> None:
         start = _STARTS[name]
@@ -213,6 +218,10 @@ class Totals:
     def seconds(self) -> dict[str, float]:
         """Time that the requests took, by outcome."""
         return dict(zip(OUTCOMES, self._part("request_s"), strict=True))
+
+    def restarts(self) -> dict[str, float]:
+        """Workers that had to be started again, by cause."""
+        return dict(zip(CAUSES, self._part("restarts"), strict=True))
 
     def histogram(self, name: str) -> Histogram:
         """The histogram `latency`, `queue`, `grab` or `batch`."""

@@ -124,7 +124,7 @@ class Process:
         elif isinstance(message, Part):
             gateway.part(message.worker)
         elif isinstance(message, Forget):
-            gateway.forget(message.worker)
+            gateway.forget(message.worker, message.reason)
         elif isinstance(message, Trouble):
             gateway.trouble(message.model, message.reason)
         elif isinstance(message, Ready):
