@@ -33,6 +33,10 @@ class Setting:
     """What a number counts ("s", "bytes"); a "path" in headway.yaml starts at the file's folder."""
     ge: float | None = None
     le: float | None = None
+    each: str = ""
+    """What each text between commas must be: a pattern."""
+    takes: str = ""
+    """What that is, in words."""
     flag: bool = True
     """Also a flag of `headway serve`."""
     live: bool = True
@@ -83,7 +87,9 @@ class ServerSettings:
         str,
         Setting(
             "names, with commas between, that a request may have as Host where the server listens on "
-            "loopback without keys; addresses and localhost always may, * is every name"
+            "loopback without keys; addresses and localhost always may, * is every name",
+            each=r"\*|(?=.{1,253}$)\w([\w-]{0,62})(\.\w[\w-]{0,62})*\.?",
+            takes="host names with commas between, or *, without scheme, port and path",
         ),
     ] = ""
     max_body_bytes: Annotated[
@@ -341,6 +347,8 @@ def expected(row: Row) -> str:
     """Say what a row takes, for errors, help and the reference page: "an integer ≥ 1"."""
     if row.choices:
         return "one of " + ", ".join(row.choices)
+    if row.setting.takes:
+        return row.setting.takes
     words = {bool: "true or false", int: "an integer", float: "a number", str: "text"}[row.type]
     low, high = row.setting.ge, row.setting.le
     if low is not None and high is not None:
@@ -388,7 +396,7 @@ def _value(row: Row, entry: Entry) -> Any:
     """Read one entry by its row's type, then check its range."""
     value = _READ[row.type if not row.choices else str](entry)
     is_known = value in row.choices if row.choices else value is not None
-    if not is_known or not _is_in_range(row.setting, value):
+    if not is_known or not _is_in_range(row.setting, value) or not _is_each(row.setting, value):
         raise ConfigError(
             where=entry.where, problem=f"expected {expected(row)}, found {entry.value!r:.80}"
         )
@@ -399,6 +407,11 @@ def _is_in_range(setting: Setting, value: Any) -> bool:
     low = -math.inf if setting.ge is None else setting.ge
     high = math.inf if setting.le is None else setting.le
     return isinstance(value, (str, bool)) or low <= value <= high
+
+
+def _is_each(setting: Setting, value: Any) -> bool:
+    texts = [text.strip() for text in value.split(",")] if setting.each else []
+    return all(re.fullmatch(setting.each, text, re.ASCII) for text in texts if text)
 
 
 def _read_bool(entry: Entry) -> bool | None:
