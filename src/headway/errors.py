@@ -21,6 +21,7 @@ HeadwayError
 │   ├── ModelFailed          model_failed        its code raised
 │   ├── BadOutput            bad_output          it answered in a wrong shape or type
 │   ├── ModelCrashed         model_crashed       this request killed every worker that tried it
+│   ├── GivenUp              given_up            it can't be loaded, and the others are served
 │   └── NotLoaded            not_loaded          its files or its code can't be loaded, so the server ends
 ├── WorkerError              the process is at fault
 │   ├── WorkerLost           worker_lost         it died with this request, which can't be tried again
@@ -186,6 +187,12 @@ class ModelCrashed(ModelError):
     """This request ended the process of every worker that tried it ({attempts}{reason}); it is not tried again."""
 
     code = "model_crashed"
+
+
+class GivenUp(ModelError):
+    """Model {model!r} can't be loaded: {reason}; nobody tries again before it is mended and the server is reloaded."""
+
+    code = "given_up"
 
 
 class NotLoaded(ModelError):

@@ -168,8 +168,8 @@ models:
         assert "5 workers in a row died" in failure(server)
         assert starts(server) == 10, "five of each generation"
         answer = server.ask("broken", {"x": 1})
-        assert (answer.status, answer.code) == (503, "not_ready")
-        assert "retry-after" in answer.headers
+        assert (answer.status, answer.code) == (503, "given_up")
+        assert "retry-after" not in answer.headers, "trying again is vain"
         Case(server).run(2).see()
 
 

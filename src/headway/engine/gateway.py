@@ -155,8 +155,8 @@ class Gateway:
         return codec
 
     def _refusal(self, pool: Pool, flight: Flight) -> HeadwayError | None:
-        if pool.trouble:
-            return errors.NotReady(model=pool.name, reason=pool.trouble)
+        if pool.trouble is not None:
+            return pool.trouble
         if flight.timeout_s <= 0:
             return errors.DeadlineError(timeout_s=flight.timeout_s)
         full = pool.batcher.offer(flight)
@@ -270,7 +270,7 @@ class Gateway:
     def stop(self) -> int:
         """Nothing is computed any more: tell whoever waits, and whoever still comes; returns how many waited."""
         for pool in self.pools.values():
-            pool.trouble = "the server has stopped"
+            pool.trouble = errors.ServerStopped()
         waiting = list(self._flights.values())
         for flight in waiting:
             self._cut_short(flight, errors.ServerStopped())
@@ -297,7 +297,7 @@ class Gateway:
                 link.close()
             return
         pool.links += [link for link in peer.links if link.is_open]
-        pool.trouble = ""
+        pool.trouble = None
         pool.wake()
         pool.demand()
         if all(await asyncio.gather(*(link.take_probe() for link in peer.links))):
@@ -371,11 +371,11 @@ class Gateway:
     def trouble(self, model: str, reason: str) -> None:
         """A model has no workers and will not have any soon: refuse what waits for it."""
         pool = self.pools[model]
-        pool.trouble = reason
-        if reason and not pool.links:
+        pool.trouble = given_up = errors.GivenUp(model=model, reason=reason.rstrip("."))
+        if not pool.links:
             for flight in pool.batcher.drain():
                 flight.state = State.DONE
-                self._fail(flight, _lack(flight, model, reason))
+                self._fail(flight, _lack(flight, given_up))
 
     def _lose(self, flight: Flight) -> None:
         pool = flight.pool
@@ -429,9 +429,9 @@ class Gateway:
         return self._gateways > 1 and any(link.is_lent_elsewhere for link in links)
 
 
-def _lack(flight: Flight, model: str, reason: str) -> HeadwayError:
+def _lack(flight: Flight, given_up: HeadwayError) -> HeadwayError:
     """Why nobody will answer a request that waits: it was in a worker that died, or in none yet."""
     if flight.attempts:
         why = "no other one can be started; the server's log says why"
         return errors.WorkerLost(reason="", why=why)
-    return errors.NotReady(model=model, reason=reason)
+    return given_up

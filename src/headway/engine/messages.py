@@ -131,7 +131,7 @@ class Forget(Say, tag="forget"):
 
 
 class Trouble(Say, tag="trouble"):
-    """This model has no workers, and why; "" when it is well again."""
+    """This model has no workers and will have none before a reload, and why."""
 
     model: str
     reason: str

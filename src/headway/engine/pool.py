@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from headway import errors
 from headway.config import ModelSettings
 from headway.engine.batcher import Batcher, Limits
 from headway.engine.frames import Entry, Question
 from headway.engine.life import Event, Flight
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Loaded
+from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.metrics import Tally
 
@@ -33,8 +35,8 @@ class Pool:
         self.links: list[SlotLink] = []
         self.free: list[SlotLink] = []
         self.description: Description | None = None
-        self.trouble = "it is being loaded"
-        """Why nothing may wait for it; "" while it has workers, or will have one again soon."""
+        self.trouble: HeadwayError | None = errors.NotReady(model=name, reason="it is being loaded")
+        """Why nothing may wait for it; None while it has workers, or will have one again soon."""
         self.generation = -1
         """The newest of which a worker has linked up; -1 before the first one."""
         self.in_flight = 0

@@ -314,6 +314,11 @@ class App:
             is_server_ready=is_ready,
             stats={name: Stats(**stats(self._board, i)) for i, name in enumerate(self._names)},  # type: ignore[arg-type]
             server_version=headway.__version__,
+            failures={
+                name: pool.trouble.fields["reason"]
+                for name, pool in pools.items()
+                if isinstance(pool.trouble, errors.GivenUp)
+            },
         )
 
     def _metrics(self, head: Head) -> Reply:

@@ -156,6 +156,7 @@ def test_an_error_that_is_not_the_callers_tells_no_path_and_no_trace(
         errors.DeadlineError,
         errors.BadOutput,
         errors.ModelCrashed,
+        errors.GivenUp,
         errors.WorkerLost,
         errors.ServerStopped,
     )
