@@ -49,6 +49,12 @@ server:
   port: 9000
 ```
 
+A reload (`SIGHUP`, `POST /reload` on the admin socket, or `reload`) reads `headway.yaml` again and takes on
+what is *live*: settings of the server at once, those of models with their new workers. A file
+that can't be read, a wrong value, a setting that is not live and has changed, or another set of models refuses the
+whole reload, with its reason in the log; all stays as it was. Flags and variables are those that the server was
+started with.
+
 Besides settings, the file knows `predictor` or `model` (what is served), `name`, `models` (with
 `predictor`, `model`, `root`), and `dependencies`. The last is a list of what pip would install; it
 is checked to be a list of texts, and nothing reads it yet: it is kept for the targets that will
@@ -72,14 +78,15 @@ Variables that Kubernetes makes for a Service called `headway` (`HEADWAY_SERVICE
 
 
 def _table(table: type) -> str:
-    lines = ["| key | takes | default | what it is |", "|---|---|---|---|"]
+    lines = ["| key | takes | default | live | what it is |", "|---|---|---|---|---|"]
     for row in config.rows(table):
         unit = f" ({row.setting.unit})" if row.setting.unit else ""
         default = "" if row.default is None else f"`{str(row.default).lower()}`"
         shown = '`""`' if row.default == "" else default
         takes = config.expected(row)
         names = f"`{row.key}`<br>`{row.variable}`<br>`{row.flag}`"
-        lines.append(f"| {names} | {takes}{unit} | {shown} | {row.setting.help} |")
+        live = "yes" if row.setting.live else "no"
+        lines.append(f"| {names} | {takes}{unit} | {shown} | {live} | {row.setting.help} |")
     return "\n".join(lines)
 
 

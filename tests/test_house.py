@@ -45,7 +45,10 @@ FACADE: Final = "headway"
 
 IO_FILES: Final = tuple(
     f"engine.{name}"
-    for name in ("channel", "mailbox", "link", "slot", "supervisor", "worker", "gateway", "party")
+    for name in (
+        *("channel", "mailbox", "link", "slot", "listening"),
+        *("supervisor", "worker", "gateway", "gateways", "party"),
+    )
 )
 LIBRARIES: Final = {
     "an ML library": (

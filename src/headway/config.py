@@ -33,34 +33,49 @@ class Setting:
     """What a number counts ("s", "bytes"); a "path" in headway.yaml starts at the file's folder."""
     ge: float | None = None
     le: float | None = None
+    each: str = ""
+    """What each text between commas must be: a pattern."""
+    takes: str = ""
+    """What that is, in words."""
     flag: bool = True
     """Also a flag of `headway serve`."""
+    live: bool = True
+    """A reload can change it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """How the server listens, limits and ends."""
 
-    host: Annotated[str, Setting("address to listen on; 0.0.0.0 is every interface")] = "127.0.0.1"
-    port: Annotated[int, Setting("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8000
-    unix: Annotated[str, Setting("Unix socket to listen on instead of an address", unit="path")] = (
-        ""
-    )
-    gateways: Annotated[int, Setting("processes that speak to clients", ge=1, le=64)] = 1
+    host: Annotated[
+        str, Setting("address to listen on; 0.0.0.0 is every interface", live=False)
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Setting("port to listen on; 0 takes a free one", ge=0, le=65535, live=False)
+    ] = 8000
+    unix: Annotated[
+        str, Setting("Unix socket to listen on instead of an address", unit="path", live=False)
+    ] = ""
+    gateways: Annotated[
+        int, Setting("processes that speak to clients", ge=1, le=64, live=False)
+    ] = 1
     admin: Annotated[
         str,
         Setting(
             "the admin API's Unix socket; by default one beside the user's other runtime files",
             unit="path",
+            live=False,
         ),
     ] = ""
     tls_certificate: Annotated[
         str,
-        Setting("PEM file with the server's certificate chain; turns TLS on", unit="path"),
+        Setting(
+            "PEM file with the server's certificate chain; turns TLS on", unit="path", live=False
+        ),
     ] = ""
-    tls_key: Annotated[str, Setting("PEM file with the certificate's private key", unit="path")] = (
-        ""
-    )
+    tls_key: Annotated[
+        str, Setting("PEM file with the certificate's private key", unit="path", live=False)
+    ] = ""
     key_file: Annotated[
         str,
         Setting(
@@ -72,7 +87,9 @@ class ServerSettings:
         str,
         Setting(
             "names, with commas between, that a request may have as Host where the server listens on "
-            "loopback without keys; addresses and localhost always may, * is every name"
+            "loopback without keys; addresses and localhost always may, * is every name",
+            each=r"\*|(?=.{1,253}$)\w([\w-]{0,62})(\.\w[\w-]{0,62})*\.?",
+            takes="host names with commas between, or *, without scheme, port and path",
         ),
     ] = ""
     max_body_bytes: Annotated[
@@ -116,7 +133,8 @@ class ServerSettings:
         float, Setting("after SIGTERM, end what is under way within this", unit="s", ge=0)
     ] = 30.0
     reload: Annotated[
-        bool, Setting("watch the predictor's files and replace its workers when they change")
+        bool,
+        Setting("watch the predictor's files and replace its workers when they change", live=False),
     ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
@@ -124,7 +142,7 @@ class ServerSettings:
     ] = "info"
     log_format: Annotated[
         Literal["auto", "human", "json"],
-        Setting("how log lines look; auto: human on a terminal"),
+        Setting("how log lines look; auto: human on a terminal", live=False),
     ] = "auto"
 
     def __post_init__(self) -> None:
@@ -270,6 +288,19 @@ def read(table: type[T], *layers: Layer) -> T:
     return table(**values)
 
 
+def check_live(before: ServerSettings, after: ServerSettings) -> None:
+    """Refuse settings that a running server can't take on.
+
+    Raises:
+        ConfigError: naming one that is different and can't change.
+    """
+    for row in rows(ServerSettings):
+        old, new = getattr(before, row.field), getattr(after, row.field)
+        if old != new and not row.setting.live:
+            problem = f"it can't change from {old!r} to {new!r} while the server runs; "
+            raise ConfigError(where=f"`{row.key}`", problem=f"{problem}restart it, or put it back")
+
+
 def environment(table: type, environ: Mapping[str, str] | None = None) -> Layer:
     """The layer that `HEADWAY_*` variables make for a table; an empty one counts as not set."""
     given = os.environ if environ is None else environ
@@ -316,6 +347,8 @@ def expected(row: Row) -> str:
     """Say what a row takes, for errors, help and the reference page: "an integer ≥ 1"."""
     if row.choices:
         return "one of " + ", ".join(row.choices)
+    if row.setting.takes:
+        return row.setting.takes
     words = {bool: "true or false", int: "an integer", float: "a number", str: "text"}[row.type]
     low, high = row.setting.ge, row.setting.le
     if low is not None and high is not None:
@@ -363,7 +396,7 @@ def _value(row: Row, entry: Entry) -> Any:
     """Read one entry by its row's type, then check its range."""
     value = _READ[row.type if not row.choices else str](entry)
     is_known = value in row.choices if row.choices else value is not None
-    if not is_known or not _is_in_range(row.setting, value):
+    if not is_known or not _is_in_range(row.setting, value) or not _is_each(row.setting, value):
         raise ConfigError(
             where=entry.where, problem=f"expected {expected(row)}, found {entry.value!r:.80}"
         )
@@ -374,6 +407,11 @@ def _is_in_range(setting: Setting, value: Any) -> bool:
     low = -math.inf if setting.ge is None else setting.ge
     high = math.inf if setting.le is None else setting.le
     return isinstance(value, (str, bool)) or low <= value <= high
+
+
+def _is_each(setting: Setting, value: Any) -> bool:
+    texts = [text.strip() for text in value.split(",")] if setting.each else []
+    return all(re.fullmatch(setting.each, text, re.ASCII) for text in texts if text)
 
 
 def _read_bool(entry: Entry) -> bool | None:

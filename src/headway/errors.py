@@ -22,6 +22,7 @@ HeadwayError
 │   ├── OutOfMemory          out_of_memory       one input needs more memory than there is
 │   ├── BadOutput            bad_output          it answered in a wrong shape or type
 │   ├── ModelCrashed         model_crashed       this request killed every worker that tried it
+│   ├── GivenUp              given_up            it can't be loaded, and the others are served
 │   └── NotLoaded            not_loaded          its files or its code can't be loaded, so the server ends
 ├── WorkerError              the process is at fault
 │   ├── WorkerLost           worker_lost         it died with this request, which is not tried again
@@ -190,9 +191,15 @@ class BadOutput(ModelError):
 
 
 class ModelCrashed(ModelError):
-    """This request ended the process of every worker that tried it ({attempts}); it is not tried again."""
+    """This request ended the process of every worker that tried it ({attempts}{reason}); it is not tried again."""
 
     code = "model_crashed"
+
+
+class GivenUp(ModelError):
+    """Model {model!r} can't be loaded: {reason}; nobody tries again before it is mended and the server is reloaded."""
+
+    code = "given_up"
 
 
 class NotLoaded(ModelError):
@@ -208,7 +215,7 @@ class WorkerError(HeadwayError):
 
 
 class WorkerLost(WorkerError):
-    """The worker that held this request died, and {why}."""
+    """The worker that held this request died{reason}, and {why}."""
 
     code = "worker_lost"
 
@@ -263,7 +270,7 @@ class Exit(IntEnum):
     LISTEN = 4
     """The address is in use, or this user may not listen on it."""
     GRACE = 5
-    """`serve` was told to stop, and requests were still under way when the grace time was over."""
+    """`serve` was told to stop, and not all were answered: the grace was over, or a gateway died with its clients."""
     INTERRUPTED = 130
     """Ctrl-C before the work was done, or told to stop before the server was ready."""
 

@@ -289,9 +289,13 @@ def test_a_broken_model_that_is_not_required_is_503_for_itself_alone(
         (told,) = server.records("model_failed")
         assert told["model"] == "broken"
         answer = server.ask("broken", {"x": 1})
-        assert (answer.status, answer.code) == (503, "not_ready")
-        assert told["reason"] in answer.json["error"]
-        assert server.call("GET", "/models/broken/ready").status == 503
+        assert (answer.status, answer.code) == (503, "given_up")
+        assert told["reason"].rstrip(".") in answer.json["error"]
+        assert "mended and the server is reloaded" in answer.json["error"]
+        for said in (answer, server.call("GET", "/models/broken/ready")):
+            assert (said.status, said.code) == (503, "given_up")
+            assert "retry-after" not in said.headers
+        assert server.call("GET", "/v2/models/broken/ready").status == 503
         ready = server.call("GET", "/health/ready")
         assert ready.status == 200
         assert ready.json["models"] == {"gate": True, "broken": False}

@@ -66,7 +66,9 @@ def by_signal(server: Server) -> None:
 
 
 def by_admin(server: Server) -> None:
-    assert server.admin("POST", "/reload").status == 202
+    answer = server.admin("POST", "/reload")
+    is_broken = "no Python" in server.path("served/version.py").read_text()
+    assert answer.status == (400 if is_broken else 202)
 
 
 @pytest.mark.parametrize("tell", [by_file, by_signal, by_admin])
@@ -84,7 +86,7 @@ def test_a_reload_under_load_fails_nobody_and_a_broken_one_changes_nothing(
             wait_until(lambda: not set(before) & set(all_workers(server)), "the old ones are gone")
             folder.joinpath("version.py").write_text("this is no Python")
             tell(server)
-            wait_until(lambda: "load_refused" in server.log, "the broken file is refused")
+            wait_until(lambda: "reload_refused" in server.log, "the broken file is refused")
             count = len(answers)
             wait_until(lambda: len(answers) > count + 50, "the version before still answers")
         assert [a.body for _, a in answers if a.status != 200] == []
@@ -114,3 +116,45 @@ def test_reloads_in_a_row_end_with_the_last_one(folder: Path) -> None:
             wait_until(lambda: answers and answers[-1][1].json % 1000 == 6, "the last one answers")
         assert [a.body for _, a in answers if a.status != 200] == []
         wait_until(lambda: len(all_workers(server)) == 1, "one worker is left")
+
+
+UNEVEN = """
+import time
+from pathlib import Path
+import headway as hw
+
+HERE = Path(__file__).parent
+
+class Version(hw.Predictor):
+    def load(self) -> None:
+        \"\"\"The first one is quick, the others wait.\"\"\"
+        try:
+            (HERE / "first").touch(exist_ok=False)
+        except FileExistsError:
+            with (HERE / "waiting.txt").open("a") as file:
+                file.write("yes\\n")
+            while not (HERE / "go").exists():
+                time.sleep(0.01)
+
+    def predict(self, number: hw.Batch[int]) -> hw.Batch[int]:
+        return [n * 1000 + 1 for n in number]
+"""
+
+
+def test_a_reload_right_after_the_ready_line_fails_nobody(folder: Path) -> None:
+    """One worker of three is ready then; those that still start are ended for the new generation's."""
+    folder.joinpath("version.py").write_text(UNEVEN)
+    with serving(folder.parent, "served/version.py", "--workers", "3") as server:
+        by_signal(server)
+        with asking(server) as answers:
+            starts = folder / "waiting.txt"
+            wait_until(lambda: starts.read_text().count("yes") >= 3, "the new ones load")
+            wait_until(lambda: len(answers) > 50, "the first one of the old ones answers")
+            (folder / "go").touch()
+            wait_until(lambda: len(server.workers("version")) == 3, "all are ready")
+            wait_until(lambda: len(all_workers(server)) == 3, "the old one is gone")
+            count = len(answers)
+            wait_until(lambda: len(answers) > count + 50, "the new ones answer")
+        assert [a.body for _, a in answers if a.status != 200] == []
+        assert {w["generation"] for w in server.status()["models"][0]["workers"]} == {1}
+        assert server.metric("worker_restarts_total", model="version") == 0

@@ -109,6 +109,90 @@ models:
         assert server.wait() == Exit.OK
 
 
+GATE = 'name: gate\npredictor: "subjects.py:Gate"\nworkers: 1\n'
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A folder with a model that holds its requests."""
+    write_subjects(tmp_path)
+    (tmp_path / "headway.yaml").write_text(GATE)
+    return tmp_path
+
+
+def drain(server: Server) -> None:
+    server.send_signal(signal.SIGTERM)
+    wait_until(lambda: server.status()["is_draining"], "it drains")
+
+
+def test_P27_a_worker_that_dies_in_the_drain_is_replaced_and_its_requests_are_answered(
+    gate: Path,
+) -> None:
+    with serving(gate, "--grace-s", "40") as server:
+        held = server.ask_later("gate", {"text": "held", "until": "go"})
+        server.wait_for_line("entered.txt", "held")
+        queued = [server.ask_later("gate", {"text": f"queued-{i}"}) for i in range(4)]
+        server.wait_for_queue("gate", 4)
+        drain(server)
+        wait_until(lambda: not accepts(server), "the listener is closed", 5)
+        os.kill(server.workers("gate")[0], signal.SIGKILL)
+        wait_until(lambda: server.lines("entered.txt").count("held") == 2, "it is tried again")
+        server.path("go").touch()
+        assert held.result(20).json == "HELD"
+        assert [q.result(20).json for q in queued] == [f"QUEUED-{i}" for i in range(4)]
+        assert server.wait() == Exit.OK
+
+
+def test_P27_what_a_dead_worker_held_is_told_at_once_when_no_other_one_can_be_started(
+    gate: Path,
+) -> None:
+    with serving(gate, "--grace-s", "60") as server:
+        held = server.ask_later("gate", {"text": "held", "until": "never"})
+        server.wait_for_line("entered.txt", "held")
+        queued = server.ask_later("gate", {"text": "queued"})
+        server.wait_for_queue("gate", 1)
+        drain(server)
+        (gate / "subjects.py").write_text("this is no Python")
+        told_at = time.monotonic()
+        os.kill(server.workers("gate")[0], signal.SIGKILL)
+        assert (held.result(40).status, held.result().code) == (503, "worker_lost")
+        assert "no other one can be started" in held.result().json["error"]
+        assert queued.result(40).status == 503
+        assert server.wait() == Exit.OK, "all were answered"
+        assert time.monotonic() - told_at < 40, "the grace is not waited for"
+
+
+@pytest.mark.parametrize("delay", ["0", "3"])
+def test_P27_a_lone_gateway_that_dies_in_the_drain_takes_its_own_clients_alone(
+    gate: Path, delay: str
+) -> None:
+    with serving(gate, "--drain-delay-s", delay, "--grace-s", "30") as server:
+        held = server.send("gate", {"text": "held", "until": "go"})
+        server.wait_for_line("entered.txt", "held")
+        (victim,) = server.gateways()
+        os.kill(victim, signal.SIGSTOP)
+        waiting = [server.send("gate", {"text": f"waits-{i}"}) for i in range(8)]
+        drain(server)
+        os.kill(victim, signal.SIGKILL)
+        server.path("go").touch()
+        assert read_all(held) == b""
+        answers = [read_answer(sock) for sock in waiting]
+        assert [a.json for a in answers] == [f"WAITS-{i}" for i in range(8)]
+        assert {a.headers["connection"] for a in answers} == {"close"}
+        assert server.wait() == Exit.GRACE
+        (ended,) = server.records("gateway_ended")
+        assert ended["connections"] == 1
+
+
+def test_P27_a_gateway_that_dies_without_a_client_spoils_no_drain(gate: Path) -> None:
+    with serving(gate, "--drain-delay-s", "1", "--gateways", "2") as server:
+        drain(server)
+        wait_until(lambda: server.metric("connections") == 1, "nobody else is connected")
+        os.kill(server.gateways()[0], signal.SIGKILL)
+        assert server.ask("gate", {"text": "other"}).json == "OTHER"
+        assert server.wait() == Exit.OK
+
+
 def accepts(server: Server) -> bool:
     try:
         socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
@@ -158,6 +242,7 @@ def test_P28_reloads_without_a_pause_of_good_code_and_bad_fail_nobody_and_leak_n
             is_over.set()
             reloading.join()
         assert "load_refused" in server.log, "void: nothing bad was tried"
+        assert "reload_refused" in server.log, "void: nothing unreadable was tried"
         case.see()
         figures("reloads", len(server.records("reloading")))
         figures.of(case)
@@ -180,10 +265,70 @@ def test_P28_a_bad_file_is_refused_with_its_line_and_the_old_code_goes_on(tmp_pa
         before = workers(server)
         (tmp_path / "subject.py").write_text("x = 1\nthis is no Python\n")
         server.send_signal(signal.SIGHUP)
-        wait_until(lambda: "load_refused" in server.log, "it is refused")
+        wait_until(lambda: "reload_refused" in server.log, "it is refused")
         assert "line 2" in server.log
-        wait_until(lambda: workers(server) == before, "nothing of it is left")
+        assert workers(server) == before, "nothing was tried"
         assert is_version(server, 1)
+
+
+GOOD_SETTINGS = ("max_batch: 4", "max_batch: 64\nmax_queue: 4000", "workers: 3", "timeout_s: 25")
+BAD_SETTINGS = (
+    "max_batch: 0",
+    "max_bach: 4",
+    "max_batch: [",
+    "server: {reload: true}",
+    "workers: true",
+)
+PLAIN = """
+{setting}
+models:
+  text: {{predictor: "subject.py:Text"}}
+  array: {{predictor: "subject.py:Array"}}
+"""
+
+
+def test_P28_settings_good_and_bad_each_tenth_of_a_second_fail_nobody_and_leak_nothing(
+    tmp_path: Path,
+) -> None:
+    before = PLAIN.format(setting="workers: 2\nmax_batch: 16")
+    with ledger_server(tmp_path, "--gateways", "2", config=before) as server:
+        rng = random.Random(seed())
+        case = Case(server, per_s=250, is_counted=False)  # who waits for the last one asks too
+        is_over = threading.Event()
+
+        def write(text: str) -> None:
+            new = tmp_path / ".headway.new"
+            new.write_text(text)
+            new.replace(tmp_path / "headway.yaml")
+            server.send_signal(signal.SIGHUP)
+
+        def reload_on() -> None:
+            while not is_over.wait(rng.choice((0.1, 0.1, 0.1, 0.1, 0.1, 1.5))):
+                write(PLAIN.format(setting=rng.choice(GOOD_SETTINGS + BAD_SETTINGS)))
+            write(before)
+            last = server.admin("POST", "/reload").json["generation"]
+            wait_until(lambda: set(generations(server).values()) == {last}, "the last one serves")
+            wait_until(lambda: len(workers(server)) == 4, "the old ones are gone")
+
+        reloading = threading.Thread(target=reload_on)
+        reloading.start()
+        timer = threading.Timer(8.0, is_over.set)
+        timer.start()
+        try:
+            case.run(14)
+        finally:
+            is_over.set()
+            reloading.join()
+        case.see()
+        assert case.ledger.count(End.EXACT) > 1000, "void: too few"
+        assert server.status()["generation"] > 5, "void: too few good ones"
+        reasons = {r["reason"].partition(":")[0] for r in server.records("reload_refused")}
+        assert len(reasons) >= 4, "void: too few bad ones"
+
+
+def generations(server: Server) -> dict[str, int]:
+    found: dict[str, int] = server.call("GET", "/health/ready").json["generations"]
+    return found
 
 
 def test_P29_a_killed_gateway_costs_its_own_requests_and_the_others_accept_at_once(

@@ -152,3 +152,32 @@ def test_every_default_is_allowed_by_its_own_row(table: type) -> None:
         row.key: entry(row.default) for row in config.rows(table) if row.default not in (None, "")
     }
     assert config.read(table, layer) == table()
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    ["", "*", "models.example.org", "a, b.c ,", "xn--bcher-kva.example.", "10.0.0.1", "a_b"],
+)
+def test_hosts_are_names(hosts: str) -> None:
+    assert config.read(ServerSettings, {"hosts": entry(hosts)}).hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        "models.example.org:8000",
+        "http://models.example.org",
+        "a, b:1",
+        "a/b",
+        "*.example.org",
+        "a b",
+        "a..b",
+        "-a",
+        "[::1]",
+        "bücher.example",
+        "a" * 64,
+    ],
+)
+def test_hosts_with_a_port_or_a_url_are_refused_with_their_place(hosts: str) -> None:
+    with pytest.raises(ConfigError, match="without scheme, port and path, found"):
+        config.read(ServerSettings, {"hosts": entry(hosts)})

@@ -72,26 +72,33 @@ def test_counts_survive_a_killed_gateway_and_its_gauges_are_cleared(board: Board
     assert board.totals(1).outcomes()["ok"] == 1000
     assert board.totals(1)["queue_depth"] == 7
 
-    board.clear_gauges(0)
+    assert board.clear_gauges(0) == 1, "a connection was open"
     successor = Board.attach(board.fd, 2, 2, 1)
     successor.tally(0, 1).answered(0, 0.002, 0.001)
 
     assert board.totals(1).outcomes()["ok"] == 1001
     assert board.totals(1)["queue_depth"] == 0
-    assert board.gateway_totals() == {"open": 0, "accepted": 1, "refused": 0, "restarts": 0}
+    assert board.gateway_totals() == {
+        "open": 0,
+        "accepted": 1,
+        "refused": 0,
+        "restarts": 0,
+        "lost": 0,
+    }
 
 
 def test_counts_of_all_gateways_and_of_the_supervisor_are_summed(board: Board) -> None:
     board.tally(0, 0).answered(0, 0.01, 0.0)
     board.tally(1, 0).answered(0, 0.01, 0.0)
-    board.tally(board.supervisor, 0).restarted()
+    board.tally(board.supervisor, 0).restarted("memory")
     board.tally(0, 0).in_flight = 3
     board.tally(1, 0).in_flight = 4
     text = exposition(board, ["a", "b"])
     assert value(text, "headway_requests_total", model="a", outcome="ok") == 2
     assert value(text, "headway_in_flight", model="a") == 7
-    assert value(text, "headway_worker_restarts_total", model="a") == 1
-    assert value(text, "headway_worker_restarts_total", model="b") == 0
+    assert value(text, "headway_worker_restarts_total", model="a", reason="memory") == 1
+    assert value(text, "headway_worker_restarts_total", model="a", reason="exit") == 0
+    assert value(text, "headway_worker_restarts_total", model="b", reason="memory") == 0
 
 
 def test_no_cell_of_one_place_is_written_through_another(board: Board) -> None:
@@ -105,10 +112,12 @@ def test_no_cell_of_one_place_is_written_through_another(board: Board) -> None:
         connections.closed()
         connections.refused()
         connections.restarted()
+        connections.lost(2)
     for gateway in range(3):
         for model in range(board.places + 1):
             assert set(board.tally(gateway, model).cells.tolist()) == {1.0}
-    assert board.gateway_totals() == {"open": 0, "accepted": 3, "refused": 3, "restarts": 3}
+    told = {"open": 0, "accepted": 3, "refused": 3, "restarts": 3, "lost": 6}
+    assert board.gateway_totals() == told
 
 
 @pytest.mark.parametrize(
@@ -208,6 +217,7 @@ def test_stats_have_the_fields_that_protocols_write(board: Board) -> None:
         (errors.NotReady(), "busy"),
         (errors.DeadlineError(), "deadline"),
         (errors.BadOutput(), "model"),
+        (errors.ModelCrashed(), "worker"),
         (errors.WorkerLost(), "worker"),
         (errors.InternalError(), "internal"),
         (KeyError("x"), "internal"),

@@ -26,14 +26,43 @@ class _Commands(click.Group):
     """The commands that the folder has, and those that installed packages add."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(plugins.in_turn("commands"))
+        try:
+            return list(plugins.in_turn("commands"))
+        except PluginError:  # a package takes a name of ours: `format_epilog` says so
+            return plugins.names("commands")
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         try:
             module: Command = plugins.load("commands", name)
         except PluginError as e:
+            if name in self.list_commands(ctx):
+                return _broken(name, e.message)
             ctx.fail(e.message)
-        return module.command
+        except (Exception, SystemExit) as e:  # noqa: BLE001  (a package's; told to who lists or runs it)
+            return _broken(name, f"{type(e).__name__}: {e}")
+        found = getattr(module, "command", None)
+        is_command = isinstance(found, click.Command)
+        return found if is_command else _broken(name, "it has no click command `command`")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        try:
+            plugins.added("commands")
+        except PluginError as e:
+            formatter.write(f"\nNo command of another package is used: {e.message}\n")
+
+
+def _broken(name: str, reason: str) -> click.Command:
+    """Stands for a command that can't be imported: it is listed with the reason, and raises it."""
+    line = " ".join(reason.split())
+    text = f"The command {name!r} can't be used: {line}"
+
+    def fail() -> None:
+        raise PluginError(text)
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    short = f"(can't be used: {line})"
+    return click.Command(name, settings, fail, help=text, short_help=short)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

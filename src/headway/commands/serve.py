@@ -1,5 +1,6 @@
 """`headway serve`: the service. Its flags come from the settings table; `server.run` works."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -49,18 +50,23 @@ def _serve(targets: tuple[str, ...], **given: str | bool | None) -> int:
     # Opened when it is used, so that --help stays quick.
     from headway.server import hosts, run  # noqa: PLC0415
 
-    config.check_environment()
-    over = (config.environment(ModelSettings), config.flags(ModelSettings, given))
-    found = project.join([project.find_models(t, *over) for t in targets or (".",)])
-    settings = config.read(
-        ServerSettings,
-        found.server,
-        config.environment(ServerSettings),
-        config.flags(ServerSettings, given),
-    )
+    def read() -> tuple[tuple[ModelSpec, ...], ServerSettings]:
+        config.check_environment()
+        over = (config.environment(ModelSettings), config.flags(ModelSettings, given))
+        found = project.join([project.find_models(t, *over) for t in targets or (".",)])
+        settings = config.read(
+            ServerSettings,
+            found.server,
+            config.environment(ServerSettings),
+            config.flags(ServerSettings, given),
+        )
+        return found.models, settings
+
+    models, settings = read()
     is_open = not (settings.unix or settings.key_file or hosts.is_loopback(settings.host))
     try:
-        return _run(run.serve, found.models, settings, is_open=is_open)
+        serve = functools.partial(run.serve, models, settings, read)
+        return _run(serve, models, open_host=settings.host if is_open else "")
     except OSError as e:
         where = e.filename or settings.unix or f"{settings.host}:{settings.port}"
         click.echo(f"error: can't listen on {where}: {e.strerror or e}", err=True)
@@ -68,11 +74,10 @@ def _serve(targets: tuple[str, ...], **given: str | bool | None) -> int:
 
 
 def _run(
-    serve: Callable[..., int],
+    serve: Callable[[Callable[[Mapping[str, Any]], None]], int],
     models: tuple[ModelSpec, ...],
-    settings: ServerSettings,
     *,
-    is_open: bool,
+    open_host: str,
 ) -> int:
     """Serve; when it is ready, say so: one JSON line for programs, words for people."""
     is_ready = False
@@ -82,11 +87,11 @@ def _run(
         is_ready = True
         line = {key: value for key, value in info.items() if key not in ("examples", "failures")}
         click.echo("\n".join(_words(info, models)), err=True)
-        if is_open:
-            click.echo(_OPEN.format(host=settings.host), err=True)
+        if open_host:
+            click.echo(_OPEN.format(host=open_host), err=True)
         click.echo(json.dumps(line))  # last: who waits for it finds everything said
 
-    code = serve(models, settings, say)
+    code = serve(say)
     return Exit.INTERRUPTED if code == Exit.OK and not is_ready else code
 
 

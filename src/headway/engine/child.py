@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from headway import config
 from headway.engine.channel import pair
 from headway.engine.mailbox import Mailbox
+from headway.engine.memory import Place
 from headway.engine.messages import Message, Ping, Pong
 
 
@@ -59,10 +60,18 @@ class Child:
         self.started_at = self.heard_at = time.monotonic()
         self.pidfd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
         self.is_gone = False
+        self.is_killed = False
+        """By us."""
+        self.place = Place("", 0)
+        """Where its memory is accounted for."""
         self._is_pinged = False
 
     def kill(self) -> None:
         """End it at once, and what it has started."""
+        self.is_killed = self.is_killed or not self.has_ended()
+        self._kill()
+
+    def _kill(self) -> None:
         # Until it is waited for, which `close` does, its number can be nobody else's.
         if not self.is_gone:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -90,13 +99,49 @@ class Child:
 
     def close(self) -> int:
         """Let go of a process that has ended or must; returns its exit code."""
-        self.kill()
+        self._kill()
         self.is_gone = True
         if self.pidfd >= 0:
             os.close(self.pidfd)
         self.channel.close()
         os.close(self._lifeline)
         return self.process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """What a process died of."""
+
+    cause: str
+    """One of `headway.observe.metrics.CAUSES`."""
+    text: str
+    """For the log."""
+
+    @property
+    def told(self) -> str:
+        """What a caller may read of it; "" if nothing."""
+        return "out of memory" if self.cause == "memory" else ""
+
+
+def death(code: int, *, is_ours: bool, kills: int | None) -> Death:
+    """What a process died of.
+
+    Args:
+        code: its exit code; of a signal, its negative number.
+        is_ours: the supervisor has killed it.
+        kills: how many processes of its control group the kernel has killed since for want of memory; None if nobody
+            knows.
+    """
+    if code >= 0:
+        return Death("exit", f"exit code {code}")
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    if -code == signal.SIGKILL and kills:
+        return Death("memory", f"{name} (out of memory)")
+    if is_ours:
+        return Death("killed", f"{name} of the supervisor")
+    if -code != signal.SIGKILL:
+        return Death("signal", name)
+    return Death("signal", f"{name} (out of memory?)" if kills is None else name)
 
 
 def _start(program: Program, channel: int, lifeline: int) -> "subprocess.Popen[bytes]":

@@ -6,8 +6,9 @@
     READY ──replaced, or one too many──▶ LEAVING ──parted──▶ gone
 
 A replacement joins before the one that it replaces is told to leave. Five deaths in a row before anyone was ready,
-or a load that fails in words, and the fleet has failed: it starts nobody until it is replaced. A worker that dies
-later, of a query of death say, is replaced at once, also when the others could not be loaded.
+or a load that fails in words, and the generation is given up: an older one that serves goes on under its own terms,
+and if there is none the fleet has failed: it starts nobody until it is replaced. A worker that dies later, of a query
+of death say, is replaced at once, also when the others could not be loaded.
 """
 
 from collections.abc import Iterator
@@ -44,6 +45,15 @@ class Order(Enum):
     KILL = "kill"
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How the workers of one generation are run."""
+
+    size: int
+    load_timeout_s: float
+    hang_kill_s: float
+
+
 @dataclass(slots=True)
 class Member:
     """One worker."""
@@ -73,8 +83,12 @@ class Fleet:
     restarts: int = 0
     failure: str = ""
     """Why nobody is started any more; "" while all is well."""
+    refusal: str = ""
+    """Why the newest generation was given up while an older one serves; "" if it was not."""
     _next_id: int = 0
     _newest: int = 0
+    _terms: dict[int, Terms] = field(default_factory=dict)
+    """Of the generations before this one."""
     _proven: int = -1
     """The last generation of which a worker was ever ready."""
     _back_off: BackOff = field(default_factory=BackOff)
@@ -146,15 +160,35 @@ class Fleet:
         self._back_off.died(now)
         if self._back_off.is_hopeless:
             deaths = self._back_off.deaths
-            self.failure = f"{deaths} workers in a row died before they were ready: {reason}"
-            return []
+            why = f"{deaths} workers in a row died before they were ready: {reason}"
+            return self._give_up(why, now)
         return self.start(now)
+
+    def _give_up(self, reason: str, now: float) -> Orders:
+        """Try this generation no more; an older one that serves goes on, as if nothing had been tried."""
+        self.failure = reason
+        orders = [(Order.KILL, m.id) for m in list(self._current()) if m.phase not in _SERVING]
+        for _, given_up in orders:
+            del self.members[given_up]
+        if older := [
+            m.generation
+            for m in self.members.values()
+            if m.generation < self.generation and m.phase in _SERVING
+        ]:
+            self.generation, self.failure, self.refusal = max(older), "", reason
+            self._take_on(self._terms[self.generation])
+            self._back_off.reset(now)
+        return orders
+
+    def _take_on(self, terms: Terms) -> None:
+        self.size, self.load_timeout_s = terms.size, terms.load_timeout_s
+        self.hang_kill_s = terms.hang_kill_s
 
     def refused(self, id: int, now: float, reason: str) -> Orders:
         """A worker said that its model can't be loaded: trying again would say the same.
 
-        Its whole generation is given up; an older one that serves goes on, as if nothing had been tried. But what
-        has been loaded before can be loaded again: then it counts as a death.
+        Its whole generation is given up. But what has been loaded before can be loaded again: then it counts as a
+        death.
         """
         member = self.members.get(id)
         if member is None or member.generation != self.generation:
@@ -164,23 +198,22 @@ class Fleet:
             del self.members[id]
             self.restarts += 1
             return [(Order.KILL, id), *self._try_again(now, reason)]
-        self.failure = reason
-        orders = [(Order.KILL, m.id) for m in list(self._current()) if m.phase not in _SERVING]
-        for _, given_up in orders:
-            del self.members[given_up]
-        if older := [m.generation for m in self.members.values() if m.generation < self.generation]:
-            self.generation, self.failure = max(older), ""
-        return orders
+        return self._give_up(reason, now)
 
-    def replace(self, now: float) -> Orders:
-        """Start a new generation; the old one leaves as the new one joins."""
+    def replace(self, now: float, terms: Terms | None = None) -> Orders:
+        """Start a new generation, on the old one's terms or on new ones; the old one leaves as the new one joins."""
         stale = [m.id for m in self._current() if m.phase in (Phase.STARTING, Phase.JOINING)]
         orders: Orders = [(Order.KILL, id) for id in stale]
         for id in stale:
             del self.members[id]
+        serving = {m.generation for m in self.members.values()}
+        self._terms[self.generation] = Terms(self.size, self.load_timeout_s, self.hang_kill_s)
+        self._terms = {g: t for g, t in self._terms.items() if g in serving}
         self._newest += 1
         self.generation = self._newest
-        self.failure = ""
+        if terms is not None:
+            self._take_on(terms)
+        self.failure = self.refusal = ""
         self._back_off.reset(now)
         return orders + self.start(now)
 

@@ -27,6 +27,8 @@ PROBE_S = 0.5
 """A slot that is idle must answer a probe within this to count as alive."""
 EVIDENCE_S = 1.0
 """A sign of life that is older than this is none."""
+LAST_WORD_S = 0.25
+"""The supervisor says within this what a worker has died of; a few milliseconds, as a rule."""
 
 _EVENTS = (Event.ANSWER, Event.HEAD, Event.CHUNK, Event.END)
 """What the parts of an answer (`frames.WHOLE`, ...) are in a request's life."""
@@ -156,10 +158,8 @@ class Gateway:
         return codec
 
     def _refusal(self, pool: Pool, flight: Flight) -> HeadwayError | None:
-        if pool.trouble:
-            return errors.NotReady(
-                model=pool.name, reason=pool.trouble, retry_after_s=pool.patience_s()
-            )
+        if pool.trouble is not None:
+            return pool.trouble
         if flight.timeout_s <= 0:
             return errors.DeadlineError(timeout_s=flight.timeout_s)
         full = pool.batcher.offer(flight)
@@ -279,7 +279,7 @@ class Gateway:
     def stop(self) -> int:
         """Nothing is computed any more: tell whoever waits, and whoever still comes; returns how many waited."""
         for pool in self.pools.values():
-            pool.trouble = "the server has stopped"
+            pool.trouble = errors.ServerStopped()
         waiting = list(self._flights.values())
         for flight in waiting:
             self._cut_short(flight, errors.ServerStopped())
@@ -294,7 +294,8 @@ class Gateway:
         peer = Peer(message.worker, Channel(socks[-1]), message.loaded)
         pool = self.pools[message.model]
         self._peers[peer.id] = peer
-        pool.configure(message.settings, message.loaded, self._gateways)
+        if message.generation >= pool.generation:
+            pool.configure(message.settings, message.loaded, self._gateways)
         for sock in socks[:-1]:
             sock.setblocking(False)
             link = SlotLink(self, pool, peer, sock)
@@ -305,10 +306,11 @@ class Gateway:
                 link.close()
             return
         pool.links += [link for link in peer.links if link.is_open]
-        pool.trouble = ""
+        pool.trouble = None
         pool.wake()
         pool.demand()
         if all(await asyncio.gather(*(link.take_probe() for link in peer.links))):
+            pool.generation = max(pool.generation, message.generation)
             self._tell(Joined(peer.id))
 
     def suspend(self, worker: int, *, is_suspended: bool) -> None:
@@ -344,10 +346,12 @@ class Gateway:
             pool.rotation.left(peer)
         self.part_if_idle(peer)
 
-    def forget(self, worker: int) -> None:
-        """A worker's process has ended; its sockets say so too."""
+    def forget(self, worker: int, reason: str) -> None:
+        """A worker's process has ended; its sockets say so too. `reason` is what callers may be told, or ""."""
         peer = self._peers.pop(worker, None)
         if peer is not None:
+            peer.end = reason
+            self._tell_lost(peer)
             for link in peer.links:
                 link.close()
             peer.channel.close()
@@ -376,38 +380,57 @@ class Gateway:
             self._lose(flight, may_retry=bool(link.worker.may_retry))
         link.flights.clear()
         pool.rotation.left(link.worker)
+        if pool.trouble is not None:
+            self._clear(pool, pool.trouble)
         pool.wake()
         pool.demand()
 
     def trouble(self, model: str, reason: str) -> None:
         """A model has no workers and will not have any soon: refuse what waits for it."""
         pool = self.pools[model]
-        pool.trouble = reason
-        if reason and not pool.links:
+        pool.trouble = errors.GivenUp(model=model, reason=reason.rstrip("."))
+        self._clear(pool, pool.trouble)
+
+    def _clear(self, pool: Pool, trouble: HeadwayError) -> None:
+        """Tell who waits that nobody will answer, once nobody can."""
+        if not pool.links:
             for flight in pool.batcher.drain():
                 flight.state = State.DONE
-                wait_s = pool.patience_s()
-                self._fail(
-                    flight, errors.NotReady(model=model, reason=reason, retry_after_s=wait_s)
-                )
+                self._fail(flight, _lack(flight, trouble))
 
     def _lose(self, flight: Flight, *, may_retry: bool) -> None:
         """What becomes of a request whose worker died; one that is a suspect already has its retry coming."""
         pool, is_new = flight.pool, not flight.is_alone
-        is_idempotent = pool.description is None or pool.description.is_idempotent
-        act = flight.lose(is_idempotent=is_idempotent and (may_retry or not is_new))
+        act = flight.lose(is_idempotent=pool.is_idempotent and (may_retry or not is_new))
         if act is Act.RETRY:
             if is_new:
                 pool.budget.spend()
             flight.slot = None
             pool.batcher.put_back(flight)
-        elif act is Act.GIVE_UP and flight.attempts >= MAX_ATTEMPTS:
-            self._fail(flight, errors.ModelCrashed(attempts=flight.attempts))
         elif act is Act.GIVE_UP:
-            self._fail(flight, errors.WorkerLost(why=_TOO_MANY if is_idempotent else _ONCE))
+            peer: Peer = flight.slot.worker
+            peer.lost.append(flight)
+            if peer.end is None:
+                self.loop.call_later(LAST_WORD_S, self._tell_lost, peer)
+            else:
+                self._tell_lost(peer)
         elif act is Act.BREAK_OFF:
             self._end(flight, outcome_of(errors.WorkerLost()))
             flight.exchange.abort(flight.serial)
+
+    def _tell_lost(self, peer: Peer) -> None:
+        """Tell who was in a dead worker, and is not tried again, what became of it."""
+        lost, peer.lost = peer.lost, []
+        for flight in lost:
+            if flight.id not in self._flights:  # the caller has left meanwhile
+                continue
+            if flight.attempts >= MAX_ATTEMPTS:
+                reason = f", {peer.end}" if peer.end else ""
+                self._fail(flight, errors.ModelCrashed(attempts=flight.attempts, reason=reason))
+            else:
+                reason = f" ({peer.end})" if peer.end else ""
+                why = _TOO_MANY if flight.pool.is_idempotent else _ONCE
+                self._fail(flight, errors.WorkerLost(reason=reason, why=why))
 
     # Facts
 
@@ -428,3 +451,11 @@ class Gateway:
             return True
         # Busy for another gateway: that its process answers pings is all that can be known here.
         return self._gateways > 1 and any(link.is_lent_elsewhere for link in links)
+
+
+def _lack(flight: Flight, trouble: HeadwayError) -> HeadwayError:
+    """Why nobody will answer a request that waits: it was in a worker that died, or in none yet."""
+    if flight.attempts:
+        why = "no other one can be started; the server's log says why"
+        return errors.WorkerLost(reason="", why=why)
+    return trouble

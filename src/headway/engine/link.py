@@ -211,6 +211,10 @@ class Peer:
         """The supervisor knows that a slot of it hangs."""
         self.may_retry: bool | None = None
         """Whether what was in it is tried again; None while it lives."""
+        self.end: str | None = None
+        """What callers may be told of its end ("": nothing); None before the supervisor has said so."""
+        self.lost: list[Flight] = []
+        """They were in it when it died, are not tried again, and wait for the supervisor's word of what it died of."""
 
     def rest(self, *, is_silent: bool | None = None, is_ejected: bool | None = None) -> None:
         """Take it out of rotation, or let it in again; None changes nothing."""

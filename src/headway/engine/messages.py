@@ -97,6 +97,14 @@ class Join(Say, tag="join"):
     model: str
     settings: ModelSettings
     loaded: Loaded
+    generation: int
+    """How many reloads came before."""
+
+
+class Adapt(Say, tag="adapt"):
+    """The server is run by these settings from now on."""
+
+    settings: ServerSettings
 
 
 class Suspend(Say, tag="suspend"):
@@ -121,10 +129,12 @@ class Forget(Say, tag="forget"):
     """This worker's process has ended."""
 
     worker: int
+    reason: str
+    """What callers may be told of its end; "" if nothing."""
 
 
 class Trouble(Say, tag="trouble"):
-    """This model has no workers, and why; "" when it is well again."""
+    """This model has no workers and will have none before a reload, and why."""
 
     model: str
     reason: str
@@ -135,9 +145,16 @@ class Ready(Say, tag="ready"):
 
 
 class Drain(Say, tag="drain"):
-    """Be not ready; after `delay_s` stop accepting, end what is under way within `grace_s`, say Drained."""
+    """Be not ready, and close each connection with its next answer."""
 
-    delay_s: float
+
+class Close(Say, tag="close"):
+    """Take who waits in the listening sockets, close them, say Closed."""
+
+
+class Finish(Say, tag="finish"):
+    """Here is who came meanwhile, as descriptors; end what is under way within `grace_s`, say Drained."""
+
     grace_s: float
 
 
@@ -169,6 +186,10 @@ class Ejected(Say, tag="ejected"):
     for_s: float
 
 
+class Closed(Say, tag="closed"):
+    """I accept nobody any more."""
+
+
 class Drained(Say, tag="drained"):
     """Nothing is under way here any more; `left` requests did not end in time."""
 
@@ -194,6 +215,7 @@ Message = (
     | Pong
     | Listen
     | Join
+    | Adapt
     | Suspend
     | Resume
     | Part
@@ -201,8 +223,11 @@ Message = (
     | Trouble
     | Ready
     | Drain
+    | Close
+    | Finish
     | Joined
     | Parted
+    | Closed
     | Drained
     | Overdue
     | Ejected

@@ -4,7 +4,6 @@ Not here: who decides (`fleet`), and how processes are started and watched (`sup
 """
 
 import logging
-import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,8 @@ from typing import Any, Protocol
 from headway.config import ModelSettings, ModelSpec
 from headway.engine import threads
 from headway.engine.channel import Channel, pair
-from headway.engine.fleet import Fleet, Order, Orders, Phase
+from headway.engine.child import Death
+from headway.engine.fleet import Fleet, Order, Orders, Phase, Terms
 from headway.engine.messages import (
     Ejected,
     Forget,
@@ -85,7 +85,7 @@ class Host(Protocol):
         """A number that no other worker of this server has."""
         ...
 
-    def count_restart(self, model: str) -> None:
+    def count_restart(self, model: str, cause: str) -> None:
         """Count a worker that ended unasked."""
         ...
 
@@ -103,9 +103,10 @@ class Party:
     """
 
     def __init__(self, spec: ModelSpec, host: Host) -> None:
-        settings = spec.settings
-        self.spec = spec
-        self.fleet = Fleet(settings.workers or 1, settings.load_timeout_s, settings.hang_kill_s)
+        terms = _terms(spec)
+        self.fleet = Fleet(terms.size, terms.load_timeout_s, terms.hang_kill_s)
+        self._specs = {self.fleet.generation: spec}
+        """By generation: a worker of an older one is replaced by its like."""
         self.loaded: dict[int, Loaded] = {}
         self.processes: dict[int, Process] = {}
         self._host = host
@@ -118,11 +119,25 @@ class Party:
         """By worker, the gateways that send it nothing because it fails."""
         self._told = ""
         """The failure that was last told."""
+        self._told_refusal = ""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is served, and how."""
+        return self._specs[self.fleet.generation]
 
     @property
     def has_failed(self) -> bool:
         """Nobody serves this model, and nobody is started any more."""
         return bool(self.fleet.failure) and not self.fleet.ready
+
+    def replace(self, spec: ModelSpec) -> None:
+        """Start new workers by a new specification; the old ones serve until then, and if it can't be loaded."""
+        orders = self.fleet.replace(time.monotonic(), _terms(spec))
+        serving = {m.generation for m in self.fleet.members.values()}
+        self._specs = {g: s for g, s in self._specs.items() if g in serving}
+        self._specs[self.fleet.generation] = spec
+        self.obey(orders)
 
     def obey(self, orders: Orders) -> None:
         """Carry out what the fleet has ordered."""
@@ -155,7 +170,10 @@ class Party:
             self.loaded[worker] = message
             self._joined[worker] = set()
             self.obey(self.fleet.loaded(worker, now))
-            if self.spec.settings.workers is None and message.workers != self.fleet.size:
+            member = self.fleet.members.get(worker)
+            is_current = member is not None and member.generation == self.fleet.generation
+            is_free = is_current and self.spec.settings.workers is None
+            if is_free and message.workers != self.fleet.size:
                 self.obey(self.fleet.resize(message.workers, now))
         elif isinstance(message, Pong):
             self.obey(self.fleet.heard(worker, now))
@@ -223,21 +241,19 @@ class Party:
             trouble = Trouble(self.spec.name, self.fleet.failure)
             self._host.gateways[gateway].channel.send(trouble)
 
-    def ended(self, worker: int, code: int, *, is_draining: bool) -> None:
+    def ended(self, worker: int, death: Death) -> None:
         """A worker's process has ended."""
         self.processes.pop(worker, None)
         for known in (self.loaded, self._joined, self._parting, self._ejected):
             known.pop(worker, None)
         member = self.fleet.members.get(worker)
-        is_expected = is_draining or member is None or member.phase is Phase.LEAVING
-        reason = ended_by(code)
-        extra = {"model": self.spec.name, "worker": worker, "reason": reason}
+        is_expected = member is None or member.phase is Phase.LEAVING
+        extra = {"model": self.spec.name, "worker": worker, "reason": death.text}
         log.log(logging.INFO if is_expected else logging.ERROR, "worker_ended", extra=extra)
         if not is_expected:
-            self._host.count_restart(self.spec.name)
-        self._tell_gateways(Forget(self._serials.pop(worker)))
-        if not is_draining:
-            self.obey(self.fleet.died(worker, time.monotonic(), reason))
+            self._host.count_restart(self.spec.name, death.cause)
+        self._tell_gateways(Forget(self._serials.pop(worker), death.told))
+        self.obey(self.fleet.died(worker, time.monotonic(), death.text))
         self._judge()
 
     def status(self) -> dict[str, Any]:
@@ -249,6 +265,8 @@ class Party:
             "source": self.spec.source,
             "plan": loaded.why if loaded else "",
             "failure": self.fleet.failure,
+            "refusal": self.fleet.refusal,
+            "generation": self.fleet.generation,
             "restarts": self.fleet.restarts,
             "workers": [
                 {
@@ -274,7 +292,8 @@ class Party:
         """Start a worker's process; False if it is not wanted any more, or can't be started."""
         if not self.fleet.begun(worker, time.monotonic()):
             return False
-        settings = self.spec.settings
+        spec = self._specs[self.fleet.members[worker].generation]
+        settings = spec.settings
         cores = threads.share(threads.available_cores(), settings, self._host.models)
         count = threads.threads_of(settings, cores.count)
         try:
@@ -289,14 +308,16 @@ class Party:
         self.processes[worker] = process
         self._serials[worker] = self._host.next_serial()
         may_spin = threads.may_spin(settings, cores)
-        process.channel.send(Hold(self.spec, cores, count, may_spin, self._host.max_body_bytes))
+        process.channel.send(Hold(spec, cores, count, may_spin, self._host.max_body_bytes))
         return True
 
     def _introduce(self, worker: int, gateway: int) -> None:
         """Give a worker and a gateway the sockets between them."""
         loaded = self.loaded[worker]
         pairs = [_data_pair() for _ in range(loaded.slots)] + [pair()]
-        join = Join(self._serials[worker], self.spec.name, self.spec.settings, loaded)
+        generation = self.fleet.members[worker].generation
+        spec = self._specs[generation]
+        join = Join(self._serials[worker], spec.name, spec.settings, loaded, generation)
         self.processes[worker].channel.send(Meet(gateway), [a.fileno() for a, _ in pairs])
         self._host.gateways[gateway].channel.send(join, [b.fileno() for _, b in pairs])
         for a, b in pairs:
@@ -310,7 +331,12 @@ class Party:
             self.obey(self.fleet.parted(worker))
 
     def _judge(self) -> None:
-        """Say so if the model has failed for good."""
+        """Say so if the model has failed for good, or its newest generation."""
+        if self.fleet.refusal != self._told_refusal:
+            self._told_refusal = self.fleet.refusal
+            if self._told_refusal:
+                extra = {"model": self.spec.name, "reason": self._told_refusal}
+                log.error("generation_given_up", extra=extra)
         if not self.has_failed or self.fleet.failure == self._told:
             return
         self._told = self.fleet.failure
@@ -334,12 +360,9 @@ class Party:
         log.info("model_ready", extra=extra)
 
 
-def ended_by(code: int) -> str:
-    """What an exit code says, in words."""
-    if code >= 0:
-        return f"exit code {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    return f"{name} (out of memory?)" if -code == signal.SIGKILL else name
+def _terms(spec: ModelSpec) -> Terms:
+    settings = spec.settings
+    return Terms(settings.workers or 1, settings.load_timeout_s, settings.hang_kill_s)
 
 
 def _data_pair() -> tuple[socket.socket, socket.socket]:

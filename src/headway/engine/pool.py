@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from headway import errors
 from headway.config import ModelSettings
 from headway.engine.batcher import Batcher, Limits
 from headway.engine.budget import Budget
@@ -15,6 +16,7 @@ from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Loaded
 from headway.engine.patience import Patience
 from headway.engine.rotation import Rotation
+from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.metrics import Tally
 
@@ -39,8 +41,10 @@ class Pool:
         self.links: list[SlotLink] = []
         self.free: list[SlotLink] = []
         self.description: Description | None = None
-        self.trouble = "it is being loaded"
-        """Why nothing may wait for it; "" while it has workers, or will have one again soon."""
+        self.trouble: HeadwayError | None = errors.NotReady(model=name, reason="it is being loaded")
+        """Why nothing may wait for it; None while it has workers, or will have one again soon."""
+        self.generation = -1
+        """The newest of which a worker has linked up; -1 before the first one."""
         self.in_flight = 0
         self.budget = Budget(tally.good, time.monotonic())
         self._patience = Patience()
@@ -49,6 +53,11 @@ class Pool:
         """The slot that has a suspect of ours."""
         self._is_woken = False
         self._hold_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether a request may be tried again."""
+        return self.description is None or self.description.is_idempotent
 
     def configure(self, settings: ModelSettings, loaded: Loaded, gateways: int) -> None:
         """Take on what a loaded worker says of the model; bounds are shared out among the gateways."""

@@ -1,7 +1,7 @@
 """The process that starts and restarts all others, and decides nothing by itself: `fleet` does.
 
-It opens the counters' memory, starts gateways and workers, tells each what the others do, watches for their ends,
-and carries out a drain or a reload. It imports no user code.
+It opens the counters' memory, starts and watches processes, and has a part for each kind: the gateways (`gateways`),
+and the workers of each model (`party`). It carries out a reload, and begins a drain. It imports no user code.
 """
 
 import asyncio
@@ -12,42 +12,28 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from headway.config import ModelSpec, ServerSettings
-from headway.engine.back_off import BackOff
-from headway.engine.child import Child, Program
-from headway.engine.messages import (
-    Drain,
-    Drained,
-    Ejected,
-    Joined,
-    Leave,
-    Listen,
-    Loaded,
-    Message,
-    Overdue,
-    Parted,
-    Ready,
-    Refused,
-)
+from headway import config
+from headway.config import ModelSettings, ModelSpec, ServerSettings
+from headway.engine.child import Child, Death, Program, death
+from headway.engine.gateways import Gateways
+from headway.engine.memory import Memory, count
+from headway.engine.messages import Adapt, Leave, Loaded, Message, Ready, Refused
 from headway.engine.orphan import bury_orphans
-from headway.engine.party import Party, ended_by
+from headway.engine.party import Party
+from headway.engine.reload import Read, Reload
 from headway.engine.threads import available_cores
 from headway.engine.turns import Turns
 from headway.engine.watch import Watch
-from headway.errors import Exit, NotLoaded
+from headway.errors import ConfigError, Exit, NotLoaded
+from headway.observe import log as logs
 from headway.observe.metrics import Board
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
-GATEWAY_HANG_S = 10.0
-GATEWAY_BACK_OFF_S = 5.0
-"""Longest wait before a gateway is started again: nobody else takes its share of the clients."""
-GATEWAY_STEADY_S = 10.0
-"""A gateway that lived for so long was well: its end begins a new row of deaths."""
 LEAVE_S = 1.0
 """The children have this long to end when all is over."""
 HANG_UP_S = 1.0
@@ -60,8 +46,8 @@ class Supervisor:
     Args:
         models: what to serve.
         settings: how.
-        gateway_module: the module that a gateway process runs.
         listeners: the sockets on which the gateways accept.
+        read: reads models and settings again, for a reload.
         on_ready: called once, when every required model can answer on every gateway.
 
     It is made inside a running loop.
@@ -72,27 +58,24 @@ class Supervisor:
         models: Sequence[ModelSpec],
         settings: ServerSettings,
         *,
-        gateway_module: str,
         listeners: Sequence[socket.socket],
+        read: Read,
         on_ready: Callable[[], None],
     ) -> None:
         self.settings = settings
-        self.max_body_bytes = settings.max_body_bytes
-        self.models = [spec.settings for spec in models]
-        self.gateways: dict[int, Child] = {}
+        self.generation = 0
+        """How many reloads were taken on."""
+        self._reload = Reload(read, self._adopt)
         self.parties = {spec.name: Party(spec, self) for spec in models}
         self.is_ready = False
         self.is_draining = False
         self._board = Board.create(settings.gateways, len(models))
-        self._gateway_module = gateway_module
-        self._listeners = listeners
+        self._front = Gateways(self, listeners, self._board)
         self._on_ready = on_ready
         self._workers: dict[Child, tuple[Party, int]] = {}
         self._serials = itertools.count(1)
         self._turns = Turns(available_cores().count)
-        self._back_offs = [BackOff(GATEWAY_BACK_OFF_S) for _ in range(settings.gateways)]
-        self._drained: set[int] = set()
-        self._started_s = time.time()
+        self._memory = Memory()
         self._watch = Watch([spec.root for spec in models]) if settings.reload else None
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
@@ -119,6 +102,7 @@ class Supervisor:
                 self._start()
             return await self._ended
         finally:
+            self._reload.stop()
             for task in tasks:
                 task.cancel()
             self._end_children()
@@ -133,33 +117,67 @@ class Supervisor:
     def _start(self) -> None:
         for party in self.parties.values():
             party.obey(party.fleet.start(time.monotonic()))
-        for index in range(self.settings.gateways):
-            self._start_gateway(index)
+        self._front.start()
 
     def stop(self, *, is_hasty: bool = False) -> None:
         """Drain and end; told twice, end at once."""
         if self.is_draining:
-            self._end(Exit.GRACE)
+            self.end(Exit.GRACE)
             return
         self.is_draining = True
+        if not self.gateways and not self.is_ready and not self._workers:
+            self.end(Exit.OK)  # nothing has been started yet
         delay_s = 0.0 if is_hasty or not self.is_ready else self.settings.drain_delay_s
         log.info("draining", extra={"delay_s": delay_s, "grace_s": self.settings.grace_s})
-        for gateway in self.gateways.values():
-            gateway.channel.send(Drain(delay_s, self.settings.grace_s))
-        # The gateways have copies of the listening socket. The last to close its own takes who waits in it.
-        for listener in self._listeners:
-            listener.close()
+        self._front.drain(delay_s, self.settings.grace_s)
         # A gateway that does not say so in time is not waited for.
-        self._loop.call_later(delay_s + self.settings.grace_s + 1.0, self._end, Exit.GRACE)
-        self._see_drained()
+        self._loop.call_later(delay_s + self.settings.grace_s + 1.0, self.end, Exit.GRACE)
 
-    def reload(self) -> None:
-        """Replace all workers by new ones with the files as they are now; the old ones serve until then."""
+    def reload(self) -> "asyncio.Future[str]":
+        """Read settings and files again, and replace all workers by new ones; the old ones serve until then.
+
+        Returns:
+            A future: "" once it is under way, or, in words, why all stays as it was.
+        """
+        return self._reload.ask()
+
+    def _adopt(self, models: Sequence[ModelSpec], settings: ServerSettings) -> None:
+        """Take on what a reload has read.
+
+        Raises:
+            ConfigError: it can't be, while the server runs.
+        """
         if self.is_draining:
-            return
-        log.info("reloading")
-        for party in self.parties.values():
-            party.obey(party.fleet.replace(time.monotonic()))
+            raise ConfigError(where="reload", problem="the server is stopping")
+        config.check_live(self.settings, settings)
+        if changed := {spec.name for spec in models} ^ self.parties.keys():
+            known = "no longer served" if min(changed) in self.parties else "new"
+            problem = f"it is {known}; the server must be restarted for that"
+            raise ConfigError(where=f"model {min(changed)!r}", problem=problem)
+        self.generation += 1
+        log.info("reloading", extra={"generation": self.generation})
+        self.settings = settings
+        logs.set_level(settings.log_level)
+        self._front.tell(Adapt(settings))
+        if self._watch is not None:
+            self._watch.follow([spec.root for spec in models])
+        for spec in models:
+            self.parties[spec.name].replace(spec)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest request body."""
+        return self.settings.max_body_bytes
+
+    @property
+    def models(self) -> list[ModelSettings]:
+        """The settings of all models that are served."""
+        return [party.spec.settings for party in self.parties.values()]
+
+    @property
+    def gateways(self) -> Mapping[int, Child]:
+        """The gateways' processes, by index."""
+        return self._front.processes
 
     def status(self) -> dict[str, Any]:
         """What runs, for the admin API."""
@@ -167,6 +185,7 @@ class Supervisor:
             "pid": os.getpid(),
             "is_ready": self.is_ready,
             "is_draining": self.is_draining,
+            "generation": self.generation,
             "gateways": [{"index": i, "pid": g.pid} for i, g in sorted(self.gateways.items())],
             "models": [party.status() for party in self.parties.values()],
         }
@@ -184,7 +203,8 @@ class Supervisor:
             if loaded.description.examples
         }
 
-    def _end(self, code: int) -> None:
+    def end(self, code: int) -> None:
+        """End now, with this exit code."""
         if not self._ended.done():
             self._ended.set_result(code)
 
@@ -203,9 +223,14 @@ class Supervisor:
 
     # Children
 
-    def _spawn(
+    def spawn(
         self, module: str, name: str, environment: dict[str, str], fds: Sequence[int]
     ) -> Child:
+        """Start a process.
+
+        Raises:
+            OSError: it can't be started.
+        """
         logs = (self.settings.log_format, self.settings.log_level)
         child = Child(Program(module, name, logs, environment, fds), self._loop)
         self._loop.add_reader(child.channel, self._read, child)
@@ -229,7 +254,7 @@ class Supervisor:
             if isinstance(message, Loaded | Refused):
                 self._end_turn(party, worker)
         else:
-            self._hear_gateway(child, message)
+            self._front.hear(child, message)
 
     def _hung_up(self, child: Child) -> None:
         """A child has closed its channel: it is ending, or it is ended."""
@@ -249,20 +274,31 @@ class Supervisor:
         self._loop.remove_reader(child.channel)
         if child.pidfd >= 0:
             self._loop.remove_reader(child.pidfd)
-        code = child.close()
+        died = self._death(child, child.close())
         if child in self._workers:
             party, worker = self._workers.pop(child)
-            party.ended(worker, code, is_draining=self.is_draining)
+            party.ended(worker, died)
             self._end_turn(party, worker)
         else:
-            self._gateway_ended(child, code)
+            self._front.ended(child, died)
+
+    def _death(self, child: Child, code: int) -> Death:
+        """What a child has died of; each of the kernel's kills explains one death."""
+        now = count(child.place.file)
+        kills = None if now is None else now - child.place.kills
+        died = death(code, is_ours=child.is_killed, kills=kills)
+        if died.cause == "memory" and now is not None:
+            for other in (*self._workers, *self.gateways.values()):
+                if other.place.file == child.place.file:
+                    other.place.kills = min(other.place.kills + 1, now)
+        return died
 
     def _end_turn(self, party: Party, worker: int) -> None:
         self._turns.end((party.spec.name, worker))
         self._give_turns()
 
     def _give_turns(self) -> None:
-        while not self.is_draining and (turn := self._turns.take(time.monotonic())):
+        while turn := self._turns.take(time.monotonic()):
             model, worker = turn
             if not self.parties[model].begin(worker):
                 self._turns.end(turn)
@@ -276,18 +312,25 @@ class Supervisor:
 
     def start_worker(self, party: Party, worker: int, environment: dict[str, str]) -> Child:
         """Start a worker process."""
-        child = self._spawn("headway.engine.worker", f"{party.spec.name}-{worker}", environment, [])
+        child = self.spawn("headway.engine.worker", f"{party.spec.name}-{worker}", environment, [])
         self._workers[child] = (party, worker)
+        self._locate(child)
         return child
+
+    def _locate(self, child: Child) -> None:
+        """See where a child's memory is accounted for; it may have been moved."""
+        place = self._memory.place(child.pid)
+        if place.file and place.file != child.place.file:
+            child.place = place
 
     def next_serial(self) -> int:
         """A number that no other worker of this server has."""
         return next(self._serials)
 
-    def count_restart(self, model: str) -> None:
+    def count_restart(self, model: str, cause: str) -> None:
         """Count a worker that ended unasked."""
         place = list(self.parties).index(model)
-        self._board.tally(self._board.supervisor, place).restarted()
+        self._board.tally(self._board.supervisor, place).restarted(cause)
 
     def changed(self) -> None:
         """A model has become ready, or has failed: see what that makes of the server.
@@ -308,90 +351,8 @@ class Supervisor:
             p.fleet.ready for p in parties
         ):
             self.is_ready = True
-            for gateway in self.gateways.values():
-                gateway.channel.send(Ready())
+            self._front.tell(Ready())
             self._on_ready()
-
-    # Gateways
-
-    def _start_gateway(self, index: int) -> None:
-        if self.is_draining:
-            return
-        fds = [listener.fileno() for listener in self._listeners]
-        try:
-            child = self._spawn(
-                self._gateway_module, f"gateway-{index}", {}, [*fds, self._board.fd]
-            )
-        except OSError as e:
-            log.error("gateway_not_started", extra={"gateway": index, "reason": str(e)})
-            self._start_gateway_again(index)
-            return
-        self.gateways[index] = child
-        child.channel.send(
-            Listen(
-                gateway=index,
-                gateways=self.settings.gateways,
-                settings=self.settings,
-                names=list(self.parties),
-                board_fd=self._board.fd,
-                listener_fds=fds,
-                started_s=self._started_s,
-                was_ready=self.is_ready,
-            )
-        )
-        for party in self.parties.values():
-            party.meet_gateway(index)
-        if self.is_ready:
-            child.channel.send(Ready())
-
-    def _gateway_ended(self, child: Child, code: int) -> None:
-        index = self._index(child)
-        del self.gateways[index]
-        self._board.clear_gauges(index)
-        if self.is_draining:
-            self._see_drained()
-            return
-        for party in self.parties.values():
-            party.lose_gateway(index)
-        log.error("gateway_ended", extra={"gateway": index, "reason": ended_by(code)})
-        self._board.connections(self._board.supervisor).restarted()
-        if time.monotonic() - child.started_at > GATEWAY_STEADY_S:
-            self._back_offs[index].lived()
-        self._start_gateway_again(index)
-
-    def _start_gateway_again(self, index: int) -> None:
-        now = time.monotonic()
-        back_off = self._back_offs[index]
-        back_off.died(now)
-        if back_off.is_hopeless and not self.is_ready:
-            self._end(Exit.BUG)
-        wait_s = max(0.0, back_off.start_at - now)
-        self._loop.call_later(wait_s, self._start_gateway, index)
-
-    def _hear_gateway(self, child: Child, message: Message) -> None:
-        index = self._index(child)
-        if isinstance(message, Drained):
-            if message.left:
-                log.error("grace_over", extra={"gateway": index, "left": message.left})
-                self._end(Exit.GRACE)
-            self._drained.add(index)
-            self._see_drained()
-        elif isinstance(message, Overdue):
-            for party in self.parties.values():
-                party.end_hanging(message.worker)
-        elif isinstance(message, Ejected):
-            for party in self.parties.values():
-                party.see_ejected(message, index)
-        elif isinstance(message, Joined | Parted):
-            for party in self.parties.values():
-                party.hear_gateway(message.worker, index, has_joined=isinstance(message, Joined))
-
-    def _index(self, child: Child) -> int:
-        return next(i for i, gateway in self.gateways.items() if gateway is child)
-
-    def _see_drained(self) -> None:
-        if self.is_draining and self._drained >= self.gateways.keys():
-            self._end(Exit.OK)
 
     # Time
 
@@ -409,14 +370,10 @@ class Supervisor:
         if os.getpid() == 1:
             bury_orphans({child.pid for child in (*self._workers, *self.gateways.values())})
         for child, (party, worker) in list(self._workers.items()):
+            self._locate(child)
             if worker in party.loaded:
                 child.ping()
-        for gateway in list(self.gateways.values()):
-            gateway.ping()
-            if now - gateway.heard_at > GATEWAY_HANG_S:
-                gateway.kill()
-        if self.is_draining:
-            return
+        self._front.look_around(now)
         for party in self.parties.values():
             party.obey(party.fleet.tick(now))
         self._give_turns()

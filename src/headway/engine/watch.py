@@ -14,6 +14,10 @@ class Watch:
         self._roots = sorted(set(roots))
         self._seen = self._look()
 
+    def follow(self, roots: Sequence[str]) -> None:
+        """Look below these folders from now on."""
+        self._roots = sorted(set(roots))
+
     def has_changed(self) -> bool:
         """Whether a file was written, added or removed since the last time."""
         before, self._seen = self._seen, self._look()

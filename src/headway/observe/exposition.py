@@ -24,7 +24,6 @@ _COUNTERS = (
     ("decode_seconds_total", "decode_s", "Time spent on inflating, decoding and checking."),
     ("compute_seconds_total", "compute_s", "Time spent in the model."),
     ("encode_seconds_total", "encode_s", "Time spent on encoding answers."),
-    ("worker_restarts_total", "restarts", "Workers that had to be started again."),
     (
         "worker_ejections_total",
         "ejections",
@@ -36,6 +35,12 @@ _CONNECTIONS = (
     ("connections", "open", "gauge", "Connections that are open."),
     ("connections_total", "accepted", "counter", "Connections that were accepted."),
     ("connections_refused_total", "refused", "counter", "Connections turned away at the limit."),
+    (
+        "connections_lost_total",
+        "lost",
+        "counter",
+        "Connections that ended with a gateway that died.",
+    ),
     ("gateway_restarts_total", "restarts", "counter", "Gateways that had to be started again."),
 )
 
@@ -68,6 +73,10 @@ def exposition(
         for name, key, text in rows:
             lines += _head(name, kind, text)
             lines += [_line(name, label, total[key]) for label, total in totals.items()]
+    lines += _head("worker_restarts_total", "counter", "Workers that had to be started again.")
+    for label, total in totals.items():
+        for cause, restarts in total.restarts().items():
+            lines.append(_line("worker_restarts_total", f'{label},reason="{cause}"', restarts))
     connections = board.gateway_totals()
     for name, key, kind, text in _CONNECTIONS:
         lines += [*_head(name, kind, text), _line(name, "", connections[key])]

@@ -102,6 +102,11 @@ def set_up(
     logging.captureWarnings(True)
 
 
+def set_level(level: str) -> None:
+    """Change the least severe level that is written: debug, info, warning or error."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def capture_prints(logger: logging.Logger) -> None:
     """Make each line that is written to `sys.stdout` an info record of this logger."""
     sys.stdout = _Lines(logger, getattr(sys.stdout, "buffer", None))

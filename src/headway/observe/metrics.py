@@ -30,11 +30,16 @@ SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Upper bounds of the buckets of a grab and of a batch."""
 
 _CALLER, _BUSY = OUTCOMES.index("caller"), OUTCOMES.index("busy")
+CAUSES = ("memory", "signal", "exit", "killed")
+"""Why a worker had to be started again: the kernel ended it for want of memory, it died of another signal, it ended by
+itself, or the supervisor ended it, because it hung."""
+
 _BLAME: dict[type[HeadwayError], str] = {
     errors.Cancelled: "cancelled",
     errors.CallerError: "caller",
     errors.BusyError: "busy",
     errors.DeadlineError: "deadline",
+    errors.ModelCrashed: "worker",
     errors.ModelError: "model",
     errors.WorkerError: "worker",
     HeadwayError: "internal",
@@ -61,7 +66,7 @@ _WIDTHS = {
     "decode_s": 1,
     "compute_s": 1,
     "encode_s": 1,
-    "restarts": 1,
+    "restarts": len(CAUSES),
     "shortages": 1,
     "ejections": 1,
     "queue_depth": 1,
@@ -74,7 +79,7 @@ _MODEL_CELLS = sum(_WIDTHS.values())
 _GAUGES = slice(_STARTS["queue_depth"], _STARTS["in_flight"] + 1)
 _LAST_MS = _STARTS["last_ms"]
 # The cells of the gateway itself.
-_OPEN, _ACCEPTED, _REFUSED, _RESTARTS = range(4)
+_OPEN, _ACCEPTED, _REFUSED, _RESTARTS, _LOST = range(5)
 _GATEWAY_CELLS = 8
 _CELL_BYTES = 8
 _LINE_CELLS = 64 // _CELL_BYTES
@@ -169,9 +174,9 @@ class Tally:
         """Count a worker that was taken out of rotation."""
         self.cells[_STARTS["ejections"]] += 1.0
 
-    def restarted(self) -> None:
-        """Count a worker that had to be started again; only the supervisor does."""
-        self.cells[_STARTS["restarts"]] += 1.0
+    def restarted(self, cause: str) -> None:
+        """Count a worker that had to be started again, by one of CAUSES; only the supervisor does."""
+        self.cells[_STARTS["restarts"] + CAUSES.index(cause)] += 1.0
 
     def _see(self, name: str, size: int) -> None:
         start = _STARTS[name]
@@ -204,6 +209,10 @@ class GatewayTally:
         """Count a gateway that had to be started again; only the supervisor does."""
         self._cells[_RESTARTS] += 1.0
 
+    def lost(self, connections: int) -> None:
+        """Count connections that ended with a gateway that died; only the supervisor does."""
+        self._cells[_LOST] += connections
+
 
 class Histogram(TypedDict):
     """One histogram, summed over the gateways."""
@@ -230,6 +239,10 @@ class Totals:
     def seconds(self) -> dict[str, float]:
         """Time that the requests took, by outcome."""
         return dict(zip(OUTCOMES, self._part("request_s"), strict=True))
+
+    def restarts(self) -> dict[str, float]:
+        """Workers that had to be started again, by cause."""
+        return dict(zip(CAUSES, self._part("restarts"), strict=True))
 
     def histogram(self, name: str) -> Histogram:
         """The histogram `latency`, `queue`, `grab` or `batch`."""
@@ -304,18 +317,24 @@ class Board:
         return Totals(self.sum(model))
 
     def gateway_totals(self) -> dict[str, float]:
-        """What is known of the gateways: connections open, accepted and refused, restarts."""
+        """What is known of the gateways: connections open, accepted, refused and lost, restarts."""
         blocks = [self._gateway(g).tolist() for g in range(self.gateways + 1)]
         sums = [sum(column) for column in zip(*blocks, strict=True)]
-        return dict(zip(("open", "accepted", "refused", "restarts"), sums, strict=False))
+        return dict(zip(("open", "accepted", "refused", "restarts", "lost"), sums, strict=False))
 
-    def clear_gauges(self, gateway: int) -> None:
-        """Zero what a dead gateway can no longer take back; its counts stay."""
+    def clear_gauges(self, gateway: int) -> int:
+        """Zero what a dead gateway can no longer take back; its counts stay.
+
+        Returns:
+            How many connections it had open.
+        """
+        lost = int(self._gateway(gateway)[_OPEN])
         self._gateway(gateway)[_OPEN] = 0.0
         for model in range(self.places + 1):
             cells = self._model(gateway, model)
             for i in range(_GAUGES.start, _GAUGES.stop):
                 cells[i] = 0.0
+        return lost
 
     def _gateway(self, gateway: int) -> "memoryview[float]":
         if not 0 <= gateway <= self.gateways:

@@ -8,7 +8,7 @@ literals.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -93,6 +93,8 @@ class Facts:
     is_server_ready: bool
     stats: Mapping[str, Stats]
     server_version: str
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """Why a model has been given up, by name."""
 
     def description(self, model: str, version: str) -> Description:
         """What is known of a version of a model; of the default one for "".
@@ -101,6 +103,7 @@ class Facts:
             UnknownModel: there is no such model.
             UnknownVersion: the model has no such version.
             NotReady: no worker has told yet what the model looks like.
+            GivenUp: and none ever will.
         """
         versions = self.descriptions.get(model)
         if versions is None:
@@ -109,13 +112,17 @@ class Facts:
         if version and version not in versions:
             known = ", ".join(versions) or "none"
             raise errors.UnknownVersion(model=model, version=version, known=known)
+        if not versions and model in self.failures:
+            raise errors.GivenUp(model=model, reason=self.failures[model])
         if not versions:
             raise errors.NotReady(model=model, reason="it is being loaded")
         return versions[version or list(versions)[-1]]
 
     def check_ready(self, model: str, version: str) -> None:
-        """Raise NotReady (or UnknownModel, UnknownVersion) unless a model can answer now."""
+        """Raise NotReady (or GivenUp, UnknownModel, UnknownVersion) unless a model can answer now."""
         self.description(model, version)
+        if model in self.failures:
+            raise errors.GivenUp(model=model, reason=self.failures[model])
         if not self.ready.get(model, False):
             raise errors.NotReady(model=model, reason="no worker answers")
 
@@ -205,6 +212,7 @@ _STATUS: Mapping[type[HeadwayError], int] = {
     errors.CallerError: 400,
     errors.QueueFull: 429,
     errors.BusyError: 503,
+    errors.GivenUp: 503,
     errors.DeadlineError: 504,
     errors.WorkerError: 503,
     errors.HeadwayError: 500,
@@ -255,6 +263,7 @@ _TOLD = (
     errors.OutOfMemory,
     errors.BadOutput,
     errors.ModelCrashed,
+    errors.GivenUp,
     errors.WorkerLost,
     errors.ServerStopped,
 )

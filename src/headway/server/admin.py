@@ -16,7 +16,7 @@ from headway import config
 from headway.config import ServerSettings
 from headway.engine.supervisor import Supervisor
 from headway.protocols import Reply
-from headway.server import sockets
+from headway.server import sockets, tasks
 from headway.server.exchange import Exchange
 from headway.server.http1 import FramingError, Head
 from headway.server.listener import Listener
@@ -42,6 +42,7 @@ class Admin:
         self._path = settings.admin or str(_default_path(addresses))
         self._listener = Listener(self, settings, asyncio.get_running_loop())
         self._place: sockets.UnixListener | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> str:
         """Open the socket, 0600; returns its path. One that a killed server left behind is replaced.
@@ -70,8 +71,7 @@ class Admin:
             status = {**self._addresses, **self._supervisor.status()}
             exchange.finish(serial, Reply(200, msgspec.json.encode(status)))
         elif (head.method, head.path) == ("POST", "/reload"):
-            self._supervisor.reload()
-            exchange.finish(serial, Reply(202, b'{"reloading":true}'))
+            tasks.start(self._reload(exchange, serial), self._tasks)
         elif (head.method, head.path) == ("POST", "/stop"):
             exchange.finish(serial, Reply(202, b'{"draining":true}'))
             self._supervisor.stop()
@@ -79,6 +79,12 @@ class Admin:
             exchange.finish(
                 serial, _error(404, "GET /status, POST /reload and POST /stop are answered here")
             )
+
+    async def _reload(self, exchange: Exchange, serial: int) -> None:
+        refusal = await self._supervisor.reload()
+        told = {"reloading": True, "generation": self._supervisor.generation}
+        reply = Reply(202, msgspec.json.encode(told))
+        exchange.finish(serial, _error(400, refusal) if refusal else reply)
 
     def left(self, exchange: Exchange, serial: int) -> None:
         """Nothing is under way that a leaving operator could stop."""

@@ -90,8 +90,9 @@ class App:
         self._unrouted = board.tally(index, board.unrouted)
         self._codecs: dict[str, Codec] = {n: gateway.codec(n) for n in plugins.in_turn("protocols")}
         self._routes = Routes({name: codec.ROUTES for name, codec in self._codecs.items()})
-        self._keys = Keys.read(settings.key_file) if settings.key_file else None
-        self._hosts = Hosts.of(settings)
+        self._keys: Keys | None = None
+        self._hosts: Hosts | None = None
+        self.adapt(settings)
         self._page: Mapping[str, Asset] = load_page()
         self._prefix = secrets.token_hex(4)
         self._count = itertools.count(1)
@@ -101,6 +102,15 @@ class App:
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
         }
+
+    def adapt(self, settings: ServerSettings) -> None:
+        """Take on other keys and hosts; heads that were planned before must be forgotten.
+
+        Raises:
+            ConfigError: the keys can't be read.
+        """
+        self._keys = Keys.read(settings.key_file) if settings.key_file else None
+        self._hosts = Hosts.of(settings)
 
     # What connections call
 
@@ -271,7 +281,13 @@ class App:
 
     def _readiness(self, facts: Facts, request_id: str) -> Reply:
         models = {name: facts.ready.get(name, False) for name in self._names}
-        body = msgspec.json.encode({"ready": facts.is_server_ready, "models": models})
+        pools = self._gateway.pools.items()
+        told = {
+            "ready": facts.is_server_ready,
+            "models": models,
+            "generations": {n: p.generation if p.generation >= 0 else None for n, p in pools},
+        }
+        body = msgspec.json.encode(told)
         return Reply(200 if facts.is_server_ready else 503, body)
 
     def _local(self, head: Head, plan: Plan, request_id: str, facts: Facts) -> Reply:
@@ -298,6 +314,11 @@ class App:
             is_server_ready=is_ready,
             stats={name: Stats(**stats(self._board, i)) for i, name in enumerate(self._names)},  # type: ignore[arg-type]
             server_version=headway.__version__,
+            failures={
+                name: pool.trouble.fields["reason"]
+                for name, pool in pools.items()
+                if isinstance(pool.trouble, errors.GivenUp)
+            },
         )
 
     def _metrics(self, head: Head) -> Reply:

@@ -26,7 +26,7 @@ class Hosts:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(name.lower() for name in names) - {""}
+        self._names = frozenset(name.lower().removesuffix(".") for name in names) - {""}
 
     @classmethod
     def of(cls, settings: ServerSettings) -> Self | None:

@@ -5,10 +5,11 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from email.utils import formatdate
 
 from headway.config import ServerSettings
+from headway.engine.listening import accepted
 from headway.observe.metrics import GatewayTally
 from headway.server.answer import Answers
 from headway.server.connection import Connection
@@ -44,14 +45,7 @@ class Listener:
         self.now = loop.time
         self.idle_deadline = loop.time() + settings.idle_timeout_s
         """Of a connection that falls idle now; exact to a tick."""
-        self.heads = Heads(
-            Limits(
-                max_head_bytes=settings.max_head_bytes,
-                max_headers=settings.max_headers,
-                max_target_bytes=settings.max_target_bytes,
-                max_body_bytes=settings.max_body_bytes,
-            )
-        )
+        self.heads = Heads(_limits(settings))
         self.answers = Answers(formatdate(usegmt=True))
         self.is_draining = False
         self._loop = loop
@@ -61,8 +55,14 @@ class Listener:
         self._queues: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         """The listening sockets once more, for who waits in them at the end."""
         self._timer: asyncio.TimerHandle | None = None
-        shortest_s = min(settings.head_timeout_s, settings.body_timeout_s, settings.idle_timeout_s)
-        self._tick_s = min(_TICK_S, shortest_s / 4)
+        self._tick_s = _tick_s(settings)
+
+    def adapt(self, settings: ServerSettings) -> None:
+        """Take on other limits and deadlines; what is under way keeps the deadline that it has."""
+        self.settings = settings
+        self._tick_s = _tick_s(settings)
+        self.heads.limits = _limits(settings)
+        self.heads.known.clear()
 
     @property
     def connections(self) -> int:
@@ -97,8 +97,12 @@ class Listener:
 
     async def end_listening(self) -> None:
         """Take the connections that wait to be accepted, then stop listening: none of them is lost."""
-        waiting = [(sock, tls) for queue, tls in self._queues for sock in _accepted(queue)]
+        waiting = [(sock, tls) for queue, tls in self._queues for sock in accepted(queue)]
         self.stop_listening()
+        await self.adopt(waiting)
+
+    async def adopt(self, waiting: Iterable[tuple[socket.socket, ssl.SSLContext | None]]) -> None:
+        """Serve connections that somebody else has accepted."""
         for sock, tls in waiting:
             with contextlib.suppress(OSError):  # it has left meanwhile
                 await self._loop.connect_accepted_socket(lambda: Connection(self), sock, ssl=tls)
@@ -162,11 +166,15 @@ class Listener:
         self._timer = self._loop.call_later(self._tick_s, self._tick)
 
 
-def _accepted(queue: socket.socket) -> Iterator[socket.socket]:
-    """The connections that wait in a listening socket now."""
-    queue.setblocking(False)
-    with contextlib.suppress(OSError):  # BlockingIOError: that was the last one
-        while True:
-            sock, _ = queue.accept()
-            sock.setblocking(False)
-            yield sock
+def _limits(settings: ServerSettings) -> Limits:
+    return Limits(
+        max_head_bytes=settings.max_head_bytes,
+        max_headers=settings.max_headers,
+        max_target_bytes=settings.max_target_bytes,
+        max_body_bytes=settings.max_body_bytes,
+    )
+
+
+def _tick_s(settings: ServerSettings) -> float:
+    shortest_s = min(settings.head_timeout_s, settings.body_timeout_s, settings.idle_timeout_s)
+    return min(_TICK_S, shortest_s / 4)

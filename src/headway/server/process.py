@@ -21,8 +21,12 @@ from headway.config import ServerSettings
 from headway.engine.channel import Channel
 from headway.engine.gateway import Gateway
 from headway.engine.messages import (
+    Adapt,
+    Close,
+    Closed,
     Drain,
     Drained,
+    Finish,
     Forget,
     Join,
     Leave,
@@ -37,6 +41,7 @@ from headway.engine.messages import (
     Trouble,
 )
 from headway.engine.orphan import end_with_parent
+from headway.errors import ConfigError
 from headway.observe import log as logs
 from headway.observe.metrics import Board
 from headway.server import tasks, tls
@@ -67,12 +72,18 @@ class Process:
         self._state = State(listen.started_s, listen.was_ready)
         settings = _share(listen.settings, listen.gateways)
         allow_descriptors(settings.max_connections + _OTHER_DESCRIPTORS)
-        app = App(self._gateway, settings, self._board, listen.gateway, self._state)
-        self._listener = Listener(app, settings, loop, self._board.connections(listen.gateway))
+        self._app = App(self._gateway, settings, self._board, listen.gateway, self._state)
+        self._listener = Listener(
+            self._app, settings, loop, self._board.connections(listen.gateway)
+        )
         self._stopped = loop.create_future()
+        self._context = tls.server_context(listen.settings)
+        self._is_listening = loop.create_future()
         self._introduced = loop.create_future()
         """The supervisor has named all workers that serve by now."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        """Apart from the others, because they wait for the listening, and that for the others."""
 
     async def run(self, heard: list[tuple[Message, list[int]]]) -> None:
         """Serve until the supervisor says to leave, or is gone; `heard` is what it has said already."""
@@ -81,9 +92,9 @@ class Process:
         self._loop.add_reader(self._channel.fileno(), self._read)
         if self._listen.was_ready:
             await self._meet_all()
-        context = tls.server_context(self._listen.settings)
-        for fd in () if self._state.is_draining else self._listen.listener_fds:
-            await self._listener.listen(socket.socket(fileno=fd), context)
+        for fd in self._listen.listener_fds:
+            await self._listener.listen(socket.socket(fileno=fd), self._context)
+        self._is_listening.set_result(None)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 10, 10)
@@ -117,28 +128,52 @@ class Process:
         elif isinstance(message, Part):
             gateway.part(message.worker)
         elif isinstance(message, Forget):
-            gateway.forget(message.worker)
+            gateway.forget(message.worker, message.reason)
         elif isinstance(message, Trouble):
             gateway.trouble(message.model, message.reason)
         elif isinstance(message, Ready):
             self._get_ready()
-        elif isinstance(message, Drain):
-            tasks.start(self._drain(message), self._tasks)
+        elif isinstance(message, Adapt):
+            self._adapt(message.settings)
+        else:
+            self._hear_of_the_end(message, fds)
+
+    def _hear_of_the_end(self, message: Message, fds: list[int]) -> None:
+        if isinstance(message, Drain):
+            self._state.is_draining = True
+            self._listener.drain()
+        elif isinstance(message, Close):
+            tasks.start(self._close(), self._closing)
+        elif isinstance(message, Finish):
+            tasks.start(self._finish(message.grace_s, fds), self._closing)
         elif isinstance(message, Leave):
             tasks.start(self._leave(), self._tasks)
+
+    def _adapt(self, settings: ServerSettings) -> None:
+        settings = _share(settings, self._listen.gateways)
+        logs.set_level(settings.log_level)
+        try:
+            self._app.adapt(settings)
+        except ConfigError as e:  # the key file was good when the supervisor looked
+            log.error("settings_refused", extra={"reason": e.message})
+        else:
+            self._listener.adapt(settings)
 
     def _get_ready(self) -> None:
         self._state.was_ready = True
         if not self._introduced.done():
             self._introduced.set_result(None)
 
-    async def _drain(self, message: Drain) -> None:
-        """Be not ready, then accept no more, then end what is under way."""
-        self._state.is_draining = True
-        self._listener.drain()
-        await asyncio.sleep(message.delay_s)
+    async def _close(self) -> None:
+        """Accept no more."""
+        await self._is_listening
         await self._listener.end_listening()
-        end_at = time.monotonic() + message.grace_s
+        self._channel.send(Closed())
+
+    async def _finish(self, grace_s: float, fds: list[int]) -> None:
+        """End what is under way."""
+        end_at = time.monotonic() + grace_s
+        await self._listener.adopt([(socket.socket(fileno=fd), self._context) for fd in fds])
         while self._listener.connections and time.monotonic() < end_at:
             await asyncio.sleep(_DRAIN_LOOK_S)
         self._channel.send(Drained(self._gateway.in_flight))

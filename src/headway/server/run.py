@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headway.config import ModelSpec, ServerSettings
+from headway.engine.reload import Read
 from headway.engine.supervisor import Supervisor
 from headway.observe import log as logs
 from headway.server import sockets, tls
@@ -22,6 +23,7 @@ _BACKLOG = 2048
 def serve(
     models: Sequence[ModelSpec],
     settings: ServerSettings,
+    read: Read,
     on_ready: Callable[[Mapping[str, Any]], None],
 ) -> int:
     """Serve until told to stop.
@@ -29,6 +31,7 @@ def serve(
     Args:
         models: what to serve.
         settings: how.
+        read: reads both again, for a reload.
         on_ready: told once what is listened on: `http` or `unix`, `admin`, `pid`; with an item to try by model in
             `examples`, and why a model that is not required can't be served in `failures`.
 
@@ -42,13 +45,11 @@ def serve(
     """
     logs.set_up(settings.log_format, settings.log_level, process="supervisor")
     # Refuse what is bad before anything is started.
-    tls.server_context(settings)
-    if settings.key_file:
-        Keys.read(settings.key_file)
+    _check(settings)
     place = sockets.UnixListener(settings.unix, _BACKLOG) if settings.unix else None
     listener = place.socket if place else _tcp_listener(settings)
     try:
-        return asyncio.run(_run(models, settings, listener, on_ready))
+        return asyncio.run(_run(models, settings, listener, read, on_ready))
     finally:
         listener.close()
         if place is not None:
@@ -59,6 +60,7 @@ async def _run(
     models: Sequence[ModelSpec],
     settings: ServerSettings,
     listener: socket.socket,
+    read: Read,
     on_ready: Callable[[Mapping[str, Any]], None],
 ) -> int:
     addresses: dict[str, Any] = _addresses(listener, settings)
@@ -67,11 +69,16 @@ async def _run(
         facts = {"examples": supervisor.examples(), "failures": supervisor.failures()}
         on_ready({**addresses, "pid": os.getpid(), **facts})
 
+    def read_checked() -> tuple[Sequence[ModelSpec], ServerSettings]:
+        models, settings = read()
+        _check(settings)
+        return models, settings
+
     supervisor = Supervisor(
         models,
         settings,
-        gateway_module="headway.server.process",
         listeners=[listener],
+        read=read_checked,
         on_ready=say,
     )
     supervisor.heed_signals()
@@ -81,6 +88,17 @@ async def _run(
         return await supervisor.run()
     finally:
         admin.close()
+
+
+def _check(settings: ServerSettings) -> None:
+    """Refuse files that can't be used.
+
+    Raises:
+        ConfigError: the certificate or the keys.
+    """
+    tls.server_context(settings)
+    if settings.key_file:
+        Keys.read(settings.key_file)
 
 
 def _tcp_listener(settings: ServerSettings) -> socket.socket:

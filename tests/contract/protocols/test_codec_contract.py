@@ -157,6 +157,7 @@ def test_an_error_that_is_not_the_callers_tells_no_path_and_no_trace(
         errors.OutOfMemory,
         errors.BadOutput,
         errors.ModelCrashed,
+        errors.GivenUp,
         errors.WorkerLost,
         errors.ServerStopped,
     )

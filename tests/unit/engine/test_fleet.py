@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from headway.engine.back_off import MAX_DEATHS
-from headway.engine.fleet import SILENT_S, Fleet, Order, Orders, Phase
+from headway.engine.fleet import SILENT_S, Fleet, Order, Orders, Phase, Terms
 
 
 class World(RuleBasedStateMachine):
@@ -385,3 +385,30 @@ def test_a_generation_is_proven_by_its_first_that_was_ready() -> None:
     assert fleet.is_proven
     fleet.replace(50.0)
     assert not fleet.is_proven
+
+
+def test_a_generation_that_dies_at_start_is_given_up_and_the_old_one_goes_on_by_its_own_terms() -> (
+    None
+):
+    fleet, now = Fleet(1, 60.0, 30.0), 100.0
+    (_, first), *_ = fleet.start(now)
+    fleet.loaded(first, now)
+    fleet.joined(first, now)
+    orders = fleet.replace(now, Terms(size=3, load_timeout_s=9000.0, hang_kill_s=9000.0))
+    assert fleet.size == 3
+    alive = [worker for order, worker in orders if order is Order.START]
+    for _ in range(MAX_DEATHS):
+        now += 100.0
+        fleet.heard(first, now)
+        orders = fleet.start(now)
+        alive += [worker for order, worker in orders if order is Order.START]
+        orders = fleet.died(alive.pop(), now, "it aborts")
+        alive += [worker for order, worker in orders if order is Order.START]
+    assert [order for order, _ in orders] == [Order.KILL] * 2, "nobody of it is left"
+    assert (fleet.generation, fleet.size, fleet.hang_kill_s, fleet.failure) == (0, 1, 30.0, "")
+    assert "it aborts" in fleet.refusal
+    assert [m.id for m in fleet.members.values()] == [first]
+    (_, second), *_ = fleet.died(first, now + 1.0, "later")
+    assert fleet.members[second].generation == 0
+    fleet.replace(now + 2.0)
+    assert not fleet.refusal
