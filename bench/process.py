@@ -27,9 +27,11 @@ class Tree:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         self.started = time.monotonic()
+        self._mark = f"BENCH_TREE={os.getpid()}-{time.monotonic_ns()}"
+        marked = dict([self._mark.split("=")])
         self._root = subprocess.Popen(
             command,
-            env=_clean_environment() | dict(environment),
+            env=_clean_environment() | dict(environment) | marked,
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
@@ -53,6 +55,10 @@ class Tree:
         """Memory of the tree, what is shared counted once; 10^6 bytes."""
         return sum(_pss_bytes(pid) for pid in self.pids()) / 1e6
 
+    def holders(self) -> list[int]:
+        """The processes of the tree that have loaded onnxruntime: those that hold the model."""
+        return [pid for pid in self.pids() if _has_mapped(pid, "onnxruntime_pybind11_state")]
+
     def is_running(self) -> bool:
         """Whether the first process lives."""
         return self._root.poll() is None
@@ -69,7 +75,7 @@ class Tree:
             self._root.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._root.wait(patience_s)
-        for pid in {*pids, *self.pids()}:
+        for pid in {*pids, *self.pids(), *_marked(self._mark)}:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._root.wait()
@@ -109,6 +115,23 @@ def _stats() -> dict[int, list[int]]:
                 fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
                 found[int(entry)] = [0, *map(int, fields[1:20])]
     return found
+
+
+def _marked(mark: str) -> list[int]:
+    """The processes with this in their environment: also those whose parents have ended."""
+    found = []
+    for pid in _stats():
+        with suppress(OSError):
+            if mark.encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                found.append(pid)
+    return found
+
+
+def _has_mapped(pid: int, name: str) -> bool:
+    """Whether a process has a file with this in its path in its memory."""
+    with suppress(OSError):
+        return name in Path(f"/proc/{pid}/maps").read_text()
+    return False
 
 
 def _pss_bytes(pid: int) -> int:
