@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.load import content_length
 
@@ -118,6 +118,8 @@ class Crowd:
             async with asyncio.timeout(due + self._patience_s - time.monotonic()):
                 kind = await self._over_one(request)
         outcome = Outcome(kind, due, time.monotonic())
+        if outcome.seconds > self._patience_s:  # it came while this process was busy elsewhere
+            outcome = replace(outcome, kind=GAVE_UP)
         self.outcomes.append(outcome)
         return outcome
 

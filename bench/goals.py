@@ -71,7 +71,7 @@ def _beside_all(scenario: str, metric: str, left: str, bound: float) -> Goal:
     is_floor = metric == "rate"
     word = "at least" if is_floor else "at most"
     text = (
-        f"{scenario}: {left} {metric.removesuffix('_ms')} {word} {number(bound)} × the best peer's"  # noqa: E501, RUF001
+        f"{scenario}: {left} {metric.removesuffix('_ms')} {word} {number(bound)} × the best peer's"  # noqa: RUF001
     )
     row = next(row for row in SCENARIOS if row.name == scenario)
     is_binary = left.endswith("binary")

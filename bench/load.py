@@ -111,7 +111,9 @@ class Connection:
         return len(self.buffer) == self.needed
 
     def _next_chunks(self, chunks: list[tuple[int, int]]) -> bool:
-        """Move `needed` behind each chunk whose size has arrived; True behind the last one."""
+        """Move `needed` behind each chunk whose size has arrived; True once it is the last one's."""
+        if chunks and chunks[-1][0] == chunks[-1][1]:
+            return True
         while len(self.buffer) >= self.needed:
             end = self.buffer.find(b"\r\n", self.needed)
             if end < 0:

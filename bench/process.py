@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+MARK = "BENCH_TREE"
+"""Names a tree in the environment of each of its processes: some outlive their parents."""
+
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -27,11 +30,10 @@ class Tree:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         self.started = time.monotonic()
-        self._mark = f"BENCH_TREE={os.getpid()}-{time.monotonic_ns()}"
-        marked = dict([self._mark.split("=")])
+        self._mark = f"{os.getpid()}-{time.monotonic_ns()}"
         self._root = subprocess.Popen(
             command,
-            env=_clean_environment() | dict(environment) | marked,
+            env=_clean_environment() | dict(environment) | {MARK: self._mark},
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
@@ -122,7 +124,7 @@ def _marked(mark: str) -> list[int]:
     found = []
     for pid in _stats():
         with suppress(OSError):
-            if mark.encode() in Path(f"/proc/{pid}/environ").read_bytes():
+            if f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes():
                 found.append(pid)
     return found
 

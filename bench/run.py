@@ -140,7 +140,7 @@ def _weigh(scenario: Scenario, who: str) -> Metrics:
 
 
 def sweep(console: Console, names: list[str], models: list[str], seconds: float) -> None:
-    """Try each peer's candidates on each model and print them, best first."""
+    """Try each peer's candidates on each model and print what each reaches."""
     for name in names:
         peer = peers.open_peer(name)
         for model in [m for m in peer.CANDIDATES if not models or m in models]:
@@ -159,7 +159,7 @@ def _try(asked: Question, tuning: peers.Tuning, scenario: Scenario) -> str:
             found = _load(server, asked, scenario, 0.0)
     except Void as e:
         return f"void: {e}"
-    shown = ("rate", "p50_ms", "p99_ms", "cores", "other_cores")
+    shown = ("rate", "p50_ms", "p99_ms", "per_cpu_s", "cores", "other_cores")
     return ", ".join(f"{found[metric]:,.1f} {results.LABELS[metric]}" for metric in shown)
 
 
@@ -262,4 +262,5 @@ def main() -> None:
     target = envs.ROOT / "bench" / "results" / (options.name or "latest")
     results.write(target.with_suffix(".json"), content)
     target.with_suffix(".svg").write_text(picture.draw(run.results, scenarios))
-    console.print(f"written: {target}.json, {target}.svg")
+    target.with_suffix(".md").write_text(results.markdown(run.results, scenarios))
+    console.print(f"written: {target}.json, {target}.svg, {target}.md")

@@ -19,9 +19,8 @@ TUNING: Mapping[str, Tuning] = {"tiny": _PLAIN, "minilm": _PLAIN, "mobilenet": _
 CANDIDATES: Mapping[str, Sequence[Tuning]] = {
     "tiny": [
         {**_PLAIN, "workers": workers, "service_threads": threads, "batch": batch}
-        for workers in (1, 2)
-        for threads in (1, 4)
-        for batch in (1, 16, 64)
+        for workers, threads in ((1, 4), (2, 1), (2, 4))
+        for batch in (1, 16)
     ],
     "minilm": [{**_PLAIN, "workers": w, "service_threads": t} for w, t in ((1, 2), (2, 1), (2, 4))],
     "mobilenet": [

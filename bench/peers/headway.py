@@ -18,8 +18,11 @@ TUNING: Mapping[str, Tuning] = {"tiny": {}, "minilm": {}, "mobilenet": {}}
 """Its defaults: nothing is tuned by hand."""
 CANDIDATES: Mapping[str, Sequence[Tuning]] = {}
 HAS_ANSWERS = True
-FAULTS: Mapping[str, Tuning | str] = {"workers": {}, "batch": {"workers": 1, "max_batch": 4}}
-_FLAGS = ("workers", "max_batch")
+FAULTS: Mapping[str, Tuning | str] = {
+    "workers": {"workers": 2},
+    "batch": {"workers": 1, "max_batch": 4, "max_rows": 4},
+}
+_FLAGS = ("workers", "max_batch", "max_rows")
 
 
 def command(launch: Launch) -> Sequence[str]:
