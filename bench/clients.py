@@ -17,8 +17,6 @@ BROKEN = "broken"
 """Reset, closed or not accepted before a whole answer."""
 GAVE_UP = "no answer"
 """None within the client's patience."""
-CONNECTIONS = 4000
-"""Most that a `Crowd` opens; a request that would need one more waits for one, its clock runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,6 @@ class Crowd:
         self._patience_s = patience_s
         self._turn = 0
         self._idle: list[Connection] = []
-        self._places = asyncio.Semaphore(CONNECTIONS)
 
     async def ask(self, due: float | None = None) -> Outcome:
         """One request over an idle connection or a new one."""
@@ -124,22 +121,21 @@ class Crowd:
         return outcome
 
     async def _over_one(self, request: bytes) -> str:
-        """Ask over one connection, and keep it if it can be used again."""
-        async with self._places:
-            while self._idle and not self._idle[-1].is_open:
-                self._idle.pop()
-            try:
-                connection = self._idle.pop() if self._idle else await Connection.open(self._port)
-            except OSError:
-                return BROKEN
-            try:
-                kind = await connection.ask(request)
-            except BaseException:
-                connection.close()
-                raise
-            if connection.is_open:
-                self._idle.append(connection)
-            return kind
+        """Ask over one connection, and keep it if it can be used again; as many as it takes."""
+        while self._idle and not self._idle[-1].is_open:
+            self._idle.pop()
+        try:
+            connection = self._idle.pop() if self._idle else await Connection.open(self._port)
+        except OSError:
+            return BROKEN
+        try:
+            kind = await connection.ask(request)
+        except BaseException:  # given up: the answer may still come, so nobody asks here again
+            connection.close()
+            raise
+        if connection.is_open:
+            self._idle.append(connection)
+        return kind
 
     async def closed_loop(self, clients: int, until: float) -> None:
         """Each client asks again when its request has ended, and after 10 ms if that was bad."""

@@ -267,15 +267,14 @@ def main(console: Console, kept: list[str], name: str) -> None:
     who = [w for w in WHO if not kept or "all" in kept or w.partition(":")[0] in kept]
     end = time.monotonic() + LIMIT_S
     found: dict[str, dict[str, Found]] = {}
+    target = envs.ROOT / "bench" / "results" / name
     for server in who:
         found[server] = {}
         for question in QUESTIONS:
             console.print(f"[dim]{server}: {question}[/]")
             is_late = time.monotonic() > end
             found[server][question] = {"void": "out of time"} if is_late else ask(server, question)
-    target = envs.ROOT / "bench" / "results" / name
-    results.write(target.with_suffix(".json"), {"machine": machine, "found": found})
-    text = fault_table.markdown(found)
-    target.with_suffix(".md").write_text(text)
-    console.print(text, markup=False)
+        results.write(target.with_suffix(".json"), {"machine": machine, "found": found})
+        target.with_suffix(".md").write_text(fault_table.markdown(found))
+    console.print(fault_table.markdown(found), markup=False)
     console.print(f"written: {target}.json, {target}.md")

@@ -2,11 +2,13 @@
 
 `BENCH_MODEL` and `BENCH_PATH` say which model, `BENCH_THREADS` how many threads a call has. The questions
 under fault need a model that is slow without using a core, and need to know what it was called
-with: each call takes `BENCH_CALL_S` and each row of it `BENCH_ROW_S` seconds more, and
-`BENCH_CALLS` names a file that gets a line with the number of rows before each call.
+with: each call takes `BENCH_CALL_S` and each row of it `BENCH_ROW_S` seconds more, one call at a
+time in a process, as on a device of its own; `BENCH_CALLS` names a file that gets a line with the
+number of rows before each call.
 """
 
 import os
+import threading
 import time
 
 import numpy as np
@@ -37,6 +39,7 @@ class Session:
         path = os.environ["BENCH_PATH"]
         providers = ["CPUExecutionProvider"]
         self._session = onnxruntime.InferenceSession(path, options, providers=providers)
+        self._turn = threading.Lock()
         self._call_s = float(os.environ.get("BENCH_CALL_S", "0"))
         self._row_s = float(os.environ.get("BENCH_ROW_S", "0"))
         calls = os.environ.get("BENCH_CALLS")
@@ -61,4 +64,5 @@ class Session:
         """Write down the call and be slow, as the questions under fault want it."""
         if self._calls:
             self._calls.write(f"{rows}\n")
-        time.sleep(self._call_s + rows * self._row_s)
+        with self._turn:
+            time.sleep(self._call_s + rows * self._row_s)
