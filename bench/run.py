@@ -185,7 +185,9 @@ def _shape(scenario: Scenario, options: argparse.Namespace) -> Scenario:
     """A scenario as the options want it."""
     if options.quick:
         quick_s = max(2.0, scenario.seconds / 2)
-        scenario = replace(scenario, seconds=quick_s, repeats=min(scenario.repeats, 2))
+        scenario = replace(
+            scenario, seconds=quick_s, repeats=min(scenario.repeats, 2), guest_repeats=1
+        )
     kept = set(filter(None, options.peers.split(",")))
     if options.quick and not kept:
         scenario = replace(scenario, guests=())
