@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.results import shorten
+
 Found = Mapping[str, Any]
 
 KILL = (
@@ -39,7 +41,7 @@ def _cells(found: Found, cells: Any, count: int) -> Sequence[str]:
     """A server's cells, or the reason why there are none."""
     for word in ("not offered", "void"):
         if word in found:
-            reason = " ".join(str(found[word]).split())[:160].replace("|", "/")
+            reason = shorten(str(found[word])).replace("|", "/")
             return (f"{word}: {reason}", *[""] * (count - 1))
     return cells(found)  # type: ignore[no-any-return]
 

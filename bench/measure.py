@@ -25,7 +25,7 @@ START_LIMIT_S = 120.0
 POLL_S = 0.002
 REFUSALS = (400, 405, 413, 415, 422, 500)
 """What no wait can change; some servers answer so while they load, so it must last."""
-REFUSING_S = 20.0
+REFUSING_S = 60.0
 SETTLE_S = 1.0
 """Between the first answer and the weighing of an idle server."""
 

@@ -150,9 +150,15 @@ def markdown(results: Results, scenarios: Sequence[Scenario]) -> str:
             spreads = (results.spread(scenario.name, name, metric) for metric in shown)
             lines.append(_row((name, *(spread.text() if spread else "" for spread in spreads))))
         voids = ((name, reason) for name in who for reason in results.voids(scenario.name, name))
-        lines += ["", *(f"Void: {n}: {' '.join(r.split())[:160]}" for n, r in dict(voids).items())]
+        lines += ["", *(f"Void: {name}: {shorten(reason)}" for name, reason in dict(voids).items())]
         lines.append("")
     return "\n".join(lines)
+
+
+def shorten(reason: str) -> str:
+    """One line of a reason: its beginning and, of a long one, its end, where the error is."""
+    line = " ".join(reason.split())
+    return line if len(line) <= 200 else f"{line[:60]} … {line[-130:]}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ WORKERS = int(os.environ["BENCH_WORKERS"])
 BATCH = int(os.environ["BENCH_BATCH"])
 WAIT_S = float(os.environ["BENCH_WAIT_S"])
 ONGOING = int(os.environ["BENCH_ONGOING"])
-FOLDER = Path(tempfile.gettempdir()) / "bench-ray"
+FOLDERS = Path(tempfile.gettempdir())
 """Ray's sockets need a short path, and its files are worth nothing after a run."""
 
 
@@ -50,14 +50,22 @@ class Onnx:
         return self.session.rows(items)
 
 
+def folder() -> Path:
+    """A folder by this process's id; those of processes that were killed are removed."""
+    for old in FOLDERS.glob("bench-ray-*"):
+        if not Path("/proc", old.name.rpartition("-")[2]).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return FOLDERS / f"bench-ray-{os.getpid()}"
+
+
 def main(port: int) -> None:
     """Serve until told to end."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    own = folder()
     ray.init(
         num_cpus=max(WORKERS, 2) + 1,
         include_dashboard=False,
         _node_ip_address="127.0.0.1",
-        _temp_dir=str(FOLDER),
+        _temp_dir=str(own),
         object_store_memory=100 * 2**20,
         log_to_driver=False,
     )
@@ -65,7 +73,7 @@ def main(port: int) -> None:
     serve.run(Onnx.bind(), name="bench", route_prefix="/")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     ray.shutdown()
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    shutil.rmtree(own, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Peer(Protocol):
     IS_ONE_START: bool
     """One running server answers every variant."""
     TUNING: Mapping[str, Tuning]
-    """By model, the settings that won a sweep on two cores."""
+    """By model, the settings that it is measured with; README.md says which won a sweep."""
     CANDIDATES: Mapping[str, Sequence[Tuning]]
     """By model, what `--sweep` tries."""
     HAS_ANSWERS: bool

@@ -54,7 +54,6 @@ def environment(launch: Launch) -> Mapping[str, str]:
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        "RAY_SERVE_DEFAULT_HTTP_HOST": "127.0.0.1",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(launch.tuning["haproxy_threads"]),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
