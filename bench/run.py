@@ -233,11 +233,19 @@ def _limit_s(options: argparse.Namespace) -> float:
     return QUICK_ALL_LIMIT_S if options.peers else QUICK_LIMIT_S
 
 
+def _end(number: int, frame: object) -> None:
+    """Leave once, by an exception, so that servers are ended; a second signal can't disturb that."""
+    for known in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(known, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Measure, show, judge, write."""
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else 150)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers are ended on the way out
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     if options.faults:
         faults.main(console, list(filter(None, options.peers.split(","))), options.name or "faults")
         return
