@@ -91,10 +91,10 @@ def _kinds(kinds: Mapping[str, int]) -> str:
     return ", ".join(f"{count} × {kind}" for kind, count in kinds.items()) or "nobody"  # noqa: RUF001
 
 
-def _seconds(value: float) -> str:
-    """Two digits that matter; infinity is never."""
-    if value == float("inf"):
-        return "never"
+def _seconds(value: float | None) -> str:
+    """Two digits that matter; None was not seen while it was waited for."""
+    if value is None:
+        return "not seen"
     return f"{value * 1e3:.0f} ms" if value < 0.1 else f"{value:.2g} s"
 
 

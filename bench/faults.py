@@ -35,6 +35,10 @@ LIMIT_S = 15 * 60.0
 QUESTION_LIMIT_S = 150.0
 """For one question to one server, without its start."""
 POLL_S = 0.1
+NEVER = float("inf")
+"""Not seen while it was waited for; null in the file."""
+
+WORKERS, BOTH_LIMIT_S = 2, 30.0
 
 KILL_CLIENTS, KILL_ROW_S = 16, 0.01
 KILL_BEFORE_S, KILL_AFTER_S, KILL_PATIENCE_S = 2.0, 15.0, 5.0
@@ -57,9 +61,7 @@ def kinds(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 async def kill(server: Server, asked: Question, calls: Path) -> Found:
     """Kill -9 of one process that holds the model, under load."""
-    before = server.tree.holders()
-    if len(before) < 2:
-        raise Void(f"{len(before)} processes hold the model, and not two")
+    before = await _both(server, asked)
     crowd = Crowd(server.port, asked.raw(), KILL_PATIENCE_S)
     start = time.monotonic()
     end = start + KILL_BEFORE_S + KILL_AFTER_S
@@ -73,6 +75,18 @@ async def kill(server: Server, asked: Question, calls: Path) -> Found:
     return _after_kill(crowd.outcomes, start, killed, end) | {"replaced_s": replaced - killed}
 
 
+async def _both(server: Server, asked: Question) -> list[int]:
+    """The processes that hold the model: some load it after the server's first answer."""
+    warm = Crowd(server.port, asked.raw(), KILL_PATIENCE_S)
+    start = time.monotonic()
+    while len(holders := server.tree.holders()) < WORKERS:
+        if time.monotonic() > start + BOTH_LIMIT_S:
+            raise Void(f"{len(holders)} processes hold the model, and not {WORKERS}")
+        await warm.closed_loop(KILL_CLIENTS, time.monotonic() + 0.5)
+    warm.close()
+    return holders
+
+
 async def _replaced(server: Server, before: list[int], end: float) -> float:
     """When as many processes as before hold the model, the dead one not counted; or infinity."""
     while time.monotonic() < end:
@@ -80,7 +94,7 @@ async def _replaced(server: Server, before: list[int], end: float) -> float:
         if len(set(alive) - {before[0]}) >= len(before):
             return time.monotonic()
         await asyncio.sleep(POLL_S)
-    return float("inf")
+    return NEVER
 
 
 def _after_kill(outcomes: list[Outcome], start: float, killed: float, end: float) -> Found:
@@ -96,7 +110,7 @@ def _after_kill(outcomes: list[Outcome], start: float, killed: float, end: float
     return {
         "answered": len(after),
         "failed": kinds(o for o in outcomes if o.kind != OK and o.ended > killed),
-        "first_answer_s": min(asked_later, default=float("inf")) - killed,
+        "first_answer_s": min(asked_later, default=NEVER) - killed,
         "silence_s": max(silences),
         "rate_after": rate_after / rate_before,
     }
@@ -119,7 +133,7 @@ async def cancel(server: Server, asked: Question, calls: Path) -> Found:
     return {
         "mates": len(mates),
         "ended": kinds(mates),
-        "latest_s": max((o.seconds for o in mates if o.kind == OK), default=float("inf")),
+        "latest_s": max((o.seconds for o in mates if o.kind == OK), default=NEVER),
         "largest_batch": largest,
         "computed_though_gone": computed,
         "gone_while_waiting": MATES,
@@ -166,6 +180,7 @@ def _rows(calls: Path) -> list[int]:
 
 async def overload(server: Server, asked: Question, calls: Path) -> Found:
     """Ten times the rate that it can answer; each client waits three seconds at most."""
+    await _both(server, asked)
     steady = Crowd(server.port, asked.raw(), OVERLOAD_PATIENCE_S)
     start = time.monotonic()
     await steady.closed_loop(CAPACITY_CLIENTS, start + CAPACITY_S)
@@ -218,7 +233,7 @@ async def _recovered(server: Server, asked: Question) -> float:
         if outcome.kind == OK and outcome.seconds < RECOVERED_S:
             return outcome.ended - start
         await asyncio.sleep(POLL_S)
-    return float("inf")
+    return NEVER
 
 
 def _median(outcomes: list[Outcome]) -> float:
@@ -247,7 +262,8 @@ def ask(who: str, name: str) -> Found:
             given = {**tuning, **slowness, "calls": calls.name}
             with measure.serving(asked, given) as server:
                 work = question(server, asked, Path(calls.name))
-                return asyncio.run(_within(work, QUESTION_LIMIT_S))
+                found = asyncio.run(_within(work, QUESTION_LIMIT_S))
+                return {name: None if value == NEVER else value for name, value in found.items()}
         except (Void, OSError) as e:
             return {"void": str(e)}
         except TimeoutError:
