@@ -7,7 +7,7 @@ help:
 	@echo "make test-faults  the tests that break things on purpose, and the mutants"
 	@echo "make soak         mixed traffic with every fault (MINUTES=60)"
 	@echo "make lint         format, lint, types"
-	@echo "make bench        measure beside the peers (ONLY=name for a part)"
+	@echo "make bench        measure beside the peers (ONLY=name for a part, ONLY=--faults under fault)"
 	@echo "make growth       how cost grows: workers, connections, models, bodies"
 	@echo "make docs         write docs/reference from the code"
 

@@ -39,6 +39,8 @@ def _checked(report: Report) -> Report:
     """Raise Void for anything but answers of status 200."""
     if set(report.statuses) != {"200"} or report.lost:
         raise Void(f"statuses {report.statuses}, {report.lost} lost")
+    if not report.answered:
+        raise Void("no answer in the whole run")
     return report
 
 

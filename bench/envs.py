@@ -18,8 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent
 ONNXRUNTIME = "onnxruntime==1.32.0"
 """The same build in every server, so that only the serving differs."""
 
+INSTALL_LIMIT_S = 900.0
+"""For one requirement."""
+
 RUNNER = (ONNXRUNTIME, "numpy==2.4.6", "onnx==1.23.2", "scikit-learn==1.9.1", "rich==15.0.0")
 """What runs the benchmark, makes the small models and knows the right answers."""
+
+
+class InstallError(Exception):
+    """pip could not install a requirement; says which and why."""
 
 
 def cache(*parts: str) -> Path:
@@ -50,6 +57,9 @@ def ensure(name: str, requirements: Sequence[str], *, fresh: bool = False) -> Pa
 
     Returns:
         Its interpreter.
+
+    Raises:
+        InstallError: A requirement is not to be had here.
     """
     stamp = cache("envs", name, "requirements.json")
     wanted = [sys.version, *requirements]
@@ -68,11 +78,17 @@ def ensure(name: str, requirements: Sequence[str], *, fresh: bool = False) -> Pa
 def _pip(name: str, requirement: str) -> None:
     """Install one requirement; one at a time, so that a pin stands before what depends on it."""
     pip = [str(python_of(name)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*pip, *requirement.split(maxsplit=1)], check=False, capture_output=True, text=True
-    )
+    command = [*pip, *requirement.split(maxsplit=1)]
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=INSTALL_LIMIT_S
+        )
+    except subprocess.TimeoutExpired as e:
+        raise InstallError(f"pip took over {INSTALL_LIMIT_S} s for {requirement}") from e
     if done.returncode:
-        raise SystemExit(f"pip could not install {requirement} for {name}:\n{done.stderr[-2000:]}")
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
+        why = "\n".join(lines)[-2000:]
+        raise InstallError(f"pip could not install {requirement} for {name}:\n{why}")
 
 
 def installed_bytes(name: str) -> int:

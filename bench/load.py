@@ -75,7 +75,7 @@ class Report:
 class Connection:
     """One socket and the answer that is arriving on it."""
 
-    __slots__ = ("buffer", "due", "index", "needed", "out", "sock", "status")
+    __slots__ = ("buffer", "chunks", "due", "index", "needed", "out", "sock", "status")
 
     def __init__(self, port: int) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -84,6 +84,8 @@ class Connection:
         self.buffer = bytearray()
         self.needed = 0
         """Bytes of head and body of the answer; 0 while its head is not whole."""
+        self.chunks: list[tuple[int, int]] | None = None
+        """Where the data of each chunk is; None for an answer with a content-length."""
         self.status = 0
         self.due = 0.0
         self.index = -1
@@ -98,26 +100,46 @@ class Connection:
             end = self.buffer.find(b"\r\n\r\n")
             if end < 0:
                 return False
-            self.needed = end + 4 + content_length(bytes(self.buffer[:end]))
             self.status = int(self.buffer[9:12])
+            head = bytes(self.buffer[:end])
+            self.chunks = [] if b"\ntransfer-encoding: chunked" in head.lower() else None
+            self.needed = end + 4 + (0 if self.chunks is not None else content_length(head))
+        if self.chunks is not None and not self._next_chunks(self.chunks):
+            return False
         if len(self.buffer) > self.needed:
             raise BadAnswer("more bytes than content-length says")
         return len(self.buffer) == self.needed
 
+    def _next_chunks(self, chunks: list[tuple[int, int]]) -> bool:
+        """Move `needed` behind each chunk whose size has arrived; True once it is the last one's."""
+        if chunks and chunks[-1][0] == chunks[-1][1]:
+            return True
+        while len(self.buffer) >= self.needed:
+            end = self.buffer.find(b"\r\n", self.needed)
+            if end < 0:
+                return False
+            size = int(self.buffer[self.needed : end].partition(b";")[0], 16)
+            chunks.append((end + 2, end + 2 + size))
+            self.needed = end + 2 + size + 2
+            if not size:
+                return True
+        return False
+
     def body(self) -> bytes:
         """The whole answer's body."""
+        if self.chunks is not None:
+            return b"".join(self.buffer[start:end] for start, end in self.chunks)
         return bytes(self.buffer[self.buffer.find(b"\r\n\r\n") + 4 :])
 
 
 def content_length(head: bytes) -> int:
     """The length that an answer's head states."""
-    at = head.find(b"ontent-")
-    while at >= 0:
-        if head[at : at + 14].lower() == b"ontent-length:":
-            end = head.find(b"\r\n", at)
-            return int(head[at + 14 : end if end >= 0 else None])
-        at = head.find(b"ontent-", at + 1)
-    raise BadAnswer(f"no content-length in {head[:200]!r}")
+    name = b"\ncontent-length:"  # from its line's start: others' names end with the same words
+    at = head.lower().find(name)
+    if at < 0:
+        raise BadAnswer(f"no content-length in {head[:200]!r}")
+    end = head.find(b"\r\n", at + 1)
+    return int(head[at + len(name) : end if end >= 0 else None])
 
 
 class Timer:

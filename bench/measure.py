@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from bench.load import Plan, Report
 from bench.models import MODELS, answers
 from bench.process import Tree, busy_s, free_port, own_cpu_s
 
-START_LIMIT_S = 60.0
+START_LIMIT_S = 120.0
 POLL_S = 0.002
-REFUSALS = (400, 405, 413, 415, 422)
-"""What no wait can change."""
+REFUSALS = (400, 405, 413, 415, 422, 500)
+"""What no wait can change; some servers answer so while they load, so it must last."""
+REFUSING_S = 60.0
 SETTLE_S = 1.0
 """Between the first answer and the weighing of an idle server."""
 
@@ -90,7 +92,8 @@ class Server:
 
     def wait(self, asked: Question) -> None:
         """Return at the first right answer; raise Void if it never comes."""
-        while time.monotonic() - self.tree.started < START_LIMIT_S:
+        refused = 0.0
+        while (now := time.monotonic()) - self.tree.started < START_LIMIT_S:
             if not self.tree.is_running():
                 raise Void(f"{asked.who} ended at its start: {self.tree.tail()}")
             try:
@@ -100,7 +103,8 @@ class Server:
             if status == 200:
                 self.start_s = time.monotonic() - self.tree.started
                 return asked.check(0, status, body)
-            if status in REFUSALS:
+            refused = (refused or now) if status in REFUSALS else 0.0
+            if refused and now - refused > REFUSING_S:
                 raise Void(f"{asked.who} refuses the request: {status}, {body[:300]!r}")
             time.sleep(POLL_S)
         raise Void(f"{asked.who} is not ready: status {status}, {body[:200]!r}, {self.tree.tail()}")
@@ -118,12 +122,29 @@ def ask_once(port: int, request: peers.Request) -> tuple[int, bytes]:
         connection.close()
 
 
+@cache
+def _installed(name: str) -> Path | str:
+    """A peer's interpreter, or why there is none; tried once a run."""
+    try:
+        return peers.install(name)
+    except envs.InstallError as e:
+        return str(e)
+
+
+def install(name: str) -> Path:
+    """A peer's interpreter; raises Void where it can't be installed."""
+    found = _installed(name)
+    if isinstance(found, str):
+        raise Void(f"not installed: {found}")
+    return found
+
+
 @contextmanager
 def serving(asked: Question, tuning: peers.Tuning | None = None) -> Iterator[Server]:
     """A server that has answered right, and that is ended whatever happens."""
     name = asked.who.partition(":")[0]
     launch = peers.Launch(
-        python=peers.install(name),
+        python=install(name),
         model=asked.model,
         path=MODELS[asked.model].path,
         port=free_port(),
@@ -200,7 +221,7 @@ _IMPORT = (
 
 def import_headway() -> Metrics:
     """Milliseconds of `import headway` in a fresh interpreter, and whether numpy came with it."""
-    python = peers.install("headway")
+    python = install("headway")
     done = subprocess.run([python, "-c", _IMPORT], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Void(done.stderr.strip().splitlines()[-1])
@@ -214,7 +235,7 @@ def size(who: str) -> Metrics:
     if who == "headway-core":
         envs.ensure(who, [str(envs.ROOT)], fresh=True)
     else:
-        peers.install(who)
+        install(who)
     if who == "headway":  # its environment points to the tree
         source = envs.tree_bytes(envs.ROOT / "src")
     return {"installed_mb": (envs.installed_bytes(who) + source) / 1e6}

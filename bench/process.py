@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+MARK = "BENCH_TREE"
+"""Names a tree in the environment of each of its processes: some outlive their parents."""
+
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -28,9 +31,10 @@ class Tree:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         self.started = time.monotonic()
+        self._mark = f"{os.getpid()}-{time.monotonic_ns()}"
         self._root = subprocess.Popen(
             command,
-            env=_clean_environment() | dict(environment),
+            env=_clean_environment() | dict(environment) | {MARK: self._mark},
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
@@ -64,6 +68,10 @@ class Tree:
         """Memory of the tree, what is shared counted once; 10^6 bytes."""
         return sum(_pss_bytes(pid) for pid in self.pids()) / 1e6
 
+    def holders(self) -> list[int]:
+        """The processes of the tree that have loaded onnxruntime: those that hold the model."""
+        return [pid for pid in self.pids() if _has_mapped(pid, "onnxruntime_pybind11_state")]
+
     def is_running(self) -> bool:
         """Whether the first process lives."""
         return self._root.poll() is None
@@ -80,7 +88,7 @@ class Tree:
             self._root.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._root.wait(patience_s)
-        for pid in {*pids, *self.pids()}:
+        for pid in {*pids, *self.pids(), *_marked(self._mark)}:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._root.wait()
@@ -120,6 +128,23 @@ def _stats() -> dict[int, list[int]]:
                 fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
                 found[int(entry)] = [0, *map(int, fields[1:20])]
     return found
+
+
+def _marked(mark: str) -> list[int]:
+    """The processes with this in their environment: also those whose parents have ended."""
+    found = []
+    for pid in _stats():
+        with suppress(OSError):
+            if f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                found.append(pid)
+    return found
+
+
+def _has_mapped(pid: int, name: str) -> bool:
+    """Whether a process has a file with this in its path in its memory."""
+    with suppress(OSError):
+        return name in Path(f"/proc/{pid}/maps").read_text()
+    return False
 
 
 def _pss_bytes(pid: int) -> int:

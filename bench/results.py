@@ -136,6 +136,35 @@ def show(console: Console, results: Results, scenario: Scenario) -> None:
             console.print(f"  void: {name}: {reason[:REASON_CHARS]}", style="red", markup=False)
 
 
+def markdown(results: Results, scenarios: Sequence[Scenario]) -> str:
+    """The tables of all scenarios, and why rounds were void."""
+    lines: list[str] = []
+    for scenario in scenarios:
+        who = results.who(scenario.name)
+        shown = [m for m in scenario.columns if any(results.of(scenario.name, w, m) for w in who)]
+        if not shown:
+            continue
+        lines += [f"**{scenario.title}**", "", _row(("server", *(LABELS[m] for m in shown)))]
+        lines.append(_row(("---", *("---:" for _ in shown))))
+        for name in who:
+            spreads = (results.spread(scenario.name, name, metric) for metric in shown)
+            lines.append(_row((name, *(spread.text() if spread else "" for spread in spreads))))
+        voids = ((name, reason) for name in who for reason in results.voids(scenario.name, name))
+        lines += ["", *(f"Void: {name}: {shorten(reason)}" for name, reason in dict(voids).items())]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def shorten(reason: str) -> str:
+    """One line of a reason: its beginning and, of a long one, its end, where the error is."""
+    line = " ".join(reason.split())
+    return line if len(line) <= 200 else f"{line[:60]} … {line[-130:]}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
 def warn(console: Console, results: Results, scenario: Scenario) -> None:
     """Say so if others used the machine meanwhile."""
     spreads = (results.spread(scenario.name, w, "other_cores") for w in results.who(scenario.name))

@@ -1,9 +1,11 @@
 """The command line and the order of a run: scenarios, their rounds, the servers of a round.
 
 `python -m bench [SCENARIO...] [--peers a,b] [--repeats N] [--seconds S] [--quick]`
+`python -m bench --faults [--peers a,b]`
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from statistics import median
 
 from rich.console import Console
 
-from bench import ceiling, envs, goals, measure, peers, picture, results
+from bench import ceiling, envs, faults, goals, measure, peers, picture, results
 from bench.drive import Void
 from bench.load import Plan
 from bench.measure import Metrics, Question, Server
@@ -21,7 +23,8 @@ from bench.results import Results
 from bench.scenarios import GROUPS, REFERENCE, SCENARIOS, Scenario, choose
 
 IN_PROCESS = "in-process"
-FULL_LIMIT_S, QUICK_LIMIT_S = 25 * 60, 6 * 60
+FULL_LIMIT_S, QUICK_LIMIT_S, QUICK_ALL_LIMIT_S = 25 * 60, 6 * 60, 15 * 60
+ALL = "all"
 WARM_S = 1.0
 
 
@@ -47,17 +50,20 @@ class Run:
 
     def _round(self, scenario: Scenario, turn: int) -> None:
         """Each server once."""
-        for who, found in self._measure(scenario):
+        for who, found in self._measure(scenario, turn):
             self.results.add(scenario.name, who, turn, found)
 
-    def _measure(self, scenario: Scenario) -> Iterator[tuple[str, Metrics | dict[str, str]]]:
+    def _measure(
+        self, scenario: Scenario, turn: int
+    ) -> Iterator[tuple[str, Metrics | dict[str, str]]]:
         """Metrics, or a reason why there are none, by server."""
+        who = scenario.who + (scenario.guests if turn < scenario.guest_repeats else ())
         if scenario.kind in ("closed", "open"):
-            for start, group in groupby(scenario.who, _start_key):
+            for start, group in groupby(who, _start_key):
                 yield from self._loaded(scenario, start, list(group))
             return
-        for who in scenario.who:
-            yield who, _or_void(lambda who=who: _weigh(scenario, who))
+        for name in who:
+            yield name, _or_void(lambda name=name: _weigh(scenario, name))
 
     def _loaded(
         self, scenario: Scenario, start: str, group: list[str]
@@ -68,7 +74,7 @@ class Run:
             return
         pending = list(group)
         try:
-            rate = scenario.load * self._reference() if scenario.load else 0.0
+            rate = scenario.load * self._reference() if scenario.load else scenario.rate_per_s
             questions = [measure.question(who, scenario.model) for who in group]
             with measure.serving(questions[0]) as server:
                 for asked in questions:
@@ -134,7 +140,7 @@ def _weigh(scenario: Scenario, who: str) -> Metrics:
 
 
 def sweep(console: Console, names: list[str], models: list[str], seconds: float) -> None:
-    """Try each peer's candidates on each model and print them, best first."""
+    """Try each peer's candidates on each model and print what each reaches."""
     for name in names:
         peer = peers.open_peer(name)
         for model in [m for m in peer.CANDIDATES if not models or m in models]:
@@ -153,7 +159,7 @@ def _try(asked: Question, tuning: peers.Tuning, scenario: Scenario) -> str:
             found = _load(server, asked, scenario, 0.0)
     except Void as e:
         return f"void: {e}"
-    shown = ("rate", "p50_ms", "p99_ms", "cores", "other_cores")
+    shown = ("rate", "p50_ms", "p99_ms", "per_cpu_s", "cores", "other_cores")
     return ", ".join(f"{found[metric]:,.1f} {results.LABELS[metric]}" for metric in shown)
 
 
@@ -162,12 +168,16 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     names = ", ".join([*(s.name for s in SCENARIOS), *GROUPS])
     parser.add_argument("scenarios", nargs="*", help=f"which of {names}; all for none")
-    parser.add_argument("--peers", default="", help=f"which of {', '.join(peers.names())}")
+    which = f"which of {', '.join(peers.names())}; all: with --quick too, also the slow ones"
+    parser.add_argument("--peers", default="", help=which)
     parser.add_argument("--repeats", type=int, help="rounds of each scenario")
     parser.add_argument("--seconds", type=float, help="length of one measurement")
     parser.add_argument("--quick", action="store_true", help="short: at most 6 minutes")
     parser.add_argument("--sweep", action="store_true", help="try the peers' settings instead")
-    parser.add_argument("--name", default="latest", help="name of the files in bench/results")
+    parser.add_argument("--faults", action="store_true", help="ask each peer under fault instead")
+    parser.add_argument(
+        "--name", default="", help="of the files in bench/results; default latest or faults"
+    )
     return parser.parse_args()
 
 
@@ -175,15 +185,25 @@ def _shape(scenario: Scenario, options: argparse.Namespace) -> Scenario:
     """A scenario as the options want it."""
     if options.quick:
         quick_s = max(2.0, scenario.seconds / 2)
-        scenario = replace(scenario, seconds=quick_s, repeats=min(scenario.repeats, 2))
+        scenario = replace(
+            scenario, seconds=quick_s, repeats=min(scenario.repeats, 2), guest_repeats=1
+        )
     kept = set(filter(None, options.peers.split(",")))
-    who = tuple(
-        w for w in scenario.who
-        if not kept or w == IN_PROCESS or {w, w.partition(":")[0], w.partition("-")[0]} & kept
+    if options.quick and not kept:
+        scenario = replace(scenario, guests=())
+    who, guests = (
+        tuple(
+            w for w in names
+            if not kept or ALL in kept or w == IN_PROCESS
+            or {w, w.partition(":")[0], w.partition("-")[0]} & kept
+        )
+        for names in (scenario.who, scenario.guests)
     )  # fmt: skip
     return replace(
         scenario,
         who=who,
+        guests=guests,
+        guest_repeats=options.repeats or scenario.guest_repeats,
         seconds=options.seconds or scenario.seconds,
         repeats=options.repeats or scenario.repeats,
     )
@@ -196,10 +216,39 @@ def _about(name: str) -> dict[str, object]:
     return {"requires": requires, "tuning": peer.TUNING}
 
 
+def _install(console: Console, scenarios: list[Scenario]) -> None:
+    """Make every environment before the clock of the run starts; name the peers without one."""
+    who = {w.partition(":")[0] for s in scenarios for w in (*s.who, *s.guests)}
+    for name in sorted(who & set(peers.names())):
+        try:
+            measure.install(name)
+        except Void as e:
+            console.print(f"{name}: {e}", style="red", markup=False)
+
+
+def _limit_s(options: argparse.Namespace) -> float:
+    """The budget of a run."""
+    if not options.quick:
+        return FULL_LIMIT_S
+    return QUICK_ALL_LIMIT_S if options.peers else QUICK_LIMIT_S
+
+
+def _end(number: int, frame: object) -> None:
+    """Leave once, by an exception, so that servers are ended; a second signal can't disturb that."""
+    for known in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(known, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Measure, show, judge, write."""
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else 150)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    if options.faults:
+        faults.main(console, list(filter(None, options.peers.split(","))), options.name or "faults")
+        return
     if options.sweep:
         names = list(filter(None, options.peers.split(","))) or peers.names()
         sweep(console, names, options.scenarios, options.seconds or 2.0)
@@ -209,7 +258,8 @@ def main() -> None:
         scenarios = [s for s in scenarios if s.is_small]
     machine = results.machine()
     console.print(machine)
-    run = Run(QUICK_LIMIT_S if options.quick else FULL_LIMIT_S, console)
+    _install(console, scenarios)
+    run = Run(_limit_s(options), console)
     for scenario in scenarios:
         run.scenario(scenario)
     content = {
@@ -219,7 +269,8 @@ def main() -> None:
         "summary": run.results.summary(scenarios),
         "records": run.results.records,
     }
-    target = envs.ROOT / "bench" / "results" / options.name
+    target = envs.ROOT / "bench" / "results" / (options.name or "latest")
     results.write(target.with_suffix(".json"), content)
     target.with_suffix(".svg").write_text(picture.draw(run.results, scenarios))
-    console.print(f"written: {target}.json, {target}.svg")
+    target.with_suffix(".md").write_text(results.markdown(run.results, scenarios))
+    console.print(f"written: {target}.json, {target}.svg, {target}.md")

@@ -17,12 +17,17 @@ class Scenario:
     """`peer:variant` or `peer`; "in-process" is the model in a loop without a server."""
     columns: tuple[str, ...]
     """Metrics in the table."""
+    guests: tuple[str, ...] = ()
+    """Peers that are slow to start and to answer: in the first `guest_repeats` rounds alone."""
+    guest_repeats: int = 1
     model: str = "tiny"
     connections: int = 1
     seconds: float = 5.0
     repeats: int = 3
     load: float = 0.0
     """Open loop: the share of the reference peer's maximum."""
+    rate_per_s: float = 0.0
+    """Open loop: a rate that does not depend on the machine, in place of `load`."""
     bar: str = "rate"
     """The metric in the picture."""
     is_small: bool = True
@@ -37,6 +42,10 @@ REFERENCE = "mosec:json"
 _SMALL = ("headway:native", "headway:v2", "mosec:json", "mosec:msgspec", "fastapi", "echo")
 _TEXT = ("in-process", "headway:native", "headway:v2", "mosec:json", "fastapi")
 _RIVALS = ("headway:native", "headway:v2", "mosec:json")
+"""Who can answer at the rate of the open loops: beyond its own maximum a server only queues."""
+_GUESTS = ("triton:v2", "ray", "kserve:v2", "mlserver", "bentoml", "litserve")
+_ALL_SERVE_PER_S = 400.0
+"""Half of what the slowest of all peers can, on two cores."""
 _IMAGES = (
     "in-process",
     "headway:v2-binary",
@@ -46,40 +55,58 @@ _IMAGES = (
     "mosec:msgspec",
     "fastapi:json",
 )
+_IMAGE_GUESTS = (
+    "triton:v2-binary",
+    "triton:v2",
+    "ray:binary",
+    "ray:json",
+    "kserve:v2-binary",
+    "kserve:v2",
+    "mlserver",
+    "bentoml",
+    "litserve",
+)
 
 SCENARIOS = (
     Scenario(
         "tiny", "Tiny model, one JSON row a request, 64 connections", "closed",
-        _SMALL, CLOSED, connections=64, repeats=5,
+        _SMALL, CLOSED, _GUESTS, guest_repeats=2, connections=64, repeats=4,
     ),
     Scenario(
         "tiny1", "Tiny model, one JSON row a request, 1 connection", "closed",
-        _SMALL, CLOSED, seconds=3, bar="p50_ms",
+        _SMALL, CLOSED, _GUESTS, seconds=3, repeats=2, bar="p50_ms",
     ),
     Scenario(
         "text16", "MiniLM, 128 tokens, 16 connections", "closed",
-        _TEXT, CLOSED, model="minilm", connections=16, seconds=8,
+        _TEXT, CLOSED, _GUESTS, model="minilm", connections=16, seconds=6,
     ),
     Scenario(
         "text64", "MiniLM, 128 tokens, 64 connections", "closed",
-        _TEXT, CLOSED, model="minilm", connections=64, seconds=10, is_small=False,
+        _TEXT, CLOSED, ("triton:v2", "kserve:v2", "litserve"), model="minilm", connections=64,
+        seconds=10, repeats=2, is_small=False,
     ),
     Scenario(
         "open50", "Tiny model, open loop at 50 % of mosec's maximum", "open",
-        _RIVALS, OPEN, connections=256, load=0.5, bar="p99_ms",
+        _RIVALS, OPEN, ("triton:v2",), guest_repeats=2, connections=256, load=0.5, repeats=2, bar="p99_ms",
     ),
     Scenario(
         "open80", "Tiny model, open loop at 80 % of mosec's maximum", "open",
-        _RIVALS, OPEN, connections=256, load=0.8, bar="p99_ms",
+        _RIVALS, OPEN, ("triton:v2",), guest_repeats=2, connections=256, load=0.8, repeats=2, bar="p99_ms",
+    ),
+    Scenario(
+        "open400", "Tiny model, open loop at 400 requests/s, which every peer can answer", "open",
+        ("headway:native", "headway:v2", "mosec:json", "fastapi"), OPEN, _GUESTS,
+        guest_repeats=2, connections=256, rate_per_s=_ALL_SERVE_PER_S, seconds=3, repeats=2,
+        bar="p99_ms",
     ),
     Scenario(
         "image", "MobileNetV2, float32 [1, 3, 224, 224], 8 connections", "closed",
-        _IMAGES, CLOSED, model="mobilenet", connections=8, seconds=4,
+        _IMAGES, CLOSED, _IMAGE_GUESTS, model="mobilenet", connections=8, seconds=4, repeats=2,
     ),
     Scenario(
         "start", "Cold start to the first right answer, and idle memory (tiny model)", "start",
         ("headway:native", "mosec:json", "fastapi"), ("start_s", "pss_mb"),
-        repeats=5, bar="start_s",
+        _GUESTS, repeats=3, bar="start_s",
     ),
     Scenario(
         "import", "import headway", "import",
@@ -88,13 +115,13 @@ SCENARIOS = (
     Scenario(
         "size", "Installed size (headway-core: without onnxruntime; the others with it and numpy)",
         "size", ("headway-core", "headway", "mosec", "fastapi"), ("installed_mb",),
-        repeats=1, bar="installed_mb", is_small=False,
+        tuple(guest.partition(":")[0] for guest in _GUESTS), repeats=1, bar="installed_mb", is_small=False,
     ),
 )  # fmt: skip
 
 GROUPS = {
     "text": ("text16", "text64"),
-    "open": ("open50", "open80"),
+    "open": ("open50", "open80", "open400"),
     "footprint": ("start", "import", "size"),
 }
 """Short names for several scenarios."""

@@ -3,16 +3,11 @@
 import os
 
 import numpy as np
-import onnxruntime
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
+from session import Session
 
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = int(os.environ["BENCH_THREADS"])
-options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-session = onnxruntime.InferenceSession(
-    os.environ["BENCH_PATH"], options, providers=["CPUExecutionProvider"]
-)
+session = Session()
 app = FastAPI()
 
 
@@ -56,22 +51,23 @@ class ImageAnswer(BaseModel):
 
 def tiny(row: Tiny) -> TinyAnswer:
     """Classify one row."""
-    label, probabilities = session.run(None, {"x": np.array([row.x], np.float32)})
-    return TinyAnswer(label=int(label[0]), probabilities=probabilities[0].tolist())
+    found = session({"x": np.array([row.x], np.float32)})
+    probabilities = found["probabilities"][0].tolist()
+    return TinyAnswer(label=int(found["label"][0]), probabilities=probabilities)
 
 
 def minilm(text: Text) -> TextAnswer:
     """Embed one sentence."""
     ids = np.array([text.input_ids], np.int64)
     mask = np.array([text.attention_mask], np.int64)
-    (sentence,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
-    return TextAnswer(sentence=sentence[0].tolist())
+    found = session({"input_ids": ids, "attention_mask": mask})
+    return TextAnswer(sentence=found["sentence"][0].tolist())
 
 
 def mobilenet(body: Image) -> ImageAnswer:
     """Score one image."""
-    (logits,) = session.run(None, {"image": np.array([body.image], np.float32)})
-    return ImageAnswer(logits=logits[0].tolist())
+    found = session({"image": np.array([body.image], np.float32)})
+    return ImageAnswer(logits=found["logits"][0].tolist())
 
 
 async def tiny_async(row: Tiny) -> TinyAnswer:
@@ -97,5 +93,6 @@ app.post("/predict")(globals()[os.environ["BENCH_MODEL"] + suffix])
 async def predict_binary(request: Request) -> Response:
     """Raw float32 in and out, for those who cannot afford JSON."""
     image = np.frombuffer(await request.body(), np.float32).reshape(1, 3, 224, 224)
-    (logits,) = session.run(None, {"image": image})
-    return Response(logits.tobytes(), media_type="application/octet-stream")
+    return Response(
+        session({"image": image})["logits"].tobytes(), media_type="application/octet-stream"
+    )

@@ -5,13 +5,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import onnxruntime
 from mosec import Server, Worker
+from session import Session
 
-MODEL = os.environ["BENCH_MODEL"]
 BATCH = int(os.environ["BENCH_BATCH"])
-DTYPES = {"tiny": np.float32, "minilm": np.int64, "mobilenet": np.float32}
-OUTPUTS = {"tiny": ["label", "probabilities"], "minilm": ["sentence"], "mobilenet": ["logits"]}
 
 
 class Onnx(Worker):
@@ -19,12 +16,7 @@ class Onnx(Worker):
 
     def __init__(self) -> None:
         super().__init__()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        path = os.environ["BENCH_PATH"]
-        self.session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
+        self.session = Session()
 
     def forward(self, data: Any) -> Any:
         """A list of items if there is batching, else one item."""
@@ -32,9 +24,7 @@ class Onnx(Worker):
 
     def answer(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Rows in, rows out."""
-        feed = {name: np.array([item[name] for item in items], DTYPES[MODEL]) for name in items[0]}
-        columns = [column.tolist() for column in self.session.run(OUTPUTS[MODEL], feed)]
-        return [dict(zip(OUTPUTS[MODEL], row, strict=True)) for row in zip(*columns, strict=True)]
+        return self.session.rows(items)
 
 
 class Quick(Onnx):
@@ -64,8 +54,8 @@ class Binary(Onnx):
 
     def answer(self, items: list[dict[str, Any]]) -> list[Any]:
         """Rows in, rows out."""
-        (logits,) = self.session.run(["logits"], {"image": np.stack([i["image"] for i in items])})
-        return [row.tobytes() for row in logits]
+        found = self.session({"image": np.stack([item["image"] for item in items])})
+        return [row.tobytes() for row in found["logits"]]
 
 
 if __name__ == "__main__":

@@ -62,11 +62,14 @@ class Peer(Protocol):
     IS_ONE_START: bool
     """One running server answers every variant."""
     TUNING: Mapping[str, Tuning]
-    """By model, the settings that won a sweep on two cores."""
+    """By model, the settings that it is measured with; README.md says which won a sweep."""
     CANDIDATES: Mapping[str, Sequence[Tuning]]
     """By model, what `--sweep` tries."""
     HAS_ANSWERS: bool
     """False for an echo, whose answers are not a model's."""
+    FAULTS: Mapping[str, Tuning | str]
+    """How it is asked under fault, with a tiny model that is slow: `workers`, two processes that hold
+    the model, and `batch`, one of them with batches of four; or why it can't be asked so."""
 
     def command(self, launch: Launch) -> Sequence[str]:
         """The command line of the server."""

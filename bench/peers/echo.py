@@ -11,6 +11,7 @@ IS_ONE_START = True
 TUNING: Mapping[str, Tuning] = {"tiny": {}}
 CANDIDATES: Mapping[str, Sequence[Tuning]] = {}
 HAS_ANSWERS = False
+FAULTS: Mapping[str, Tuning | str] = {"workers": "it has no model", "batch": "it has no model"}
 
 
 def command(launch: Launch) -> Sequence[str]:

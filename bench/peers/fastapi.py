@@ -27,6 +27,10 @@ CANDIDATES: Mapping[str, Sequence[Tuning]] = {
     for model in VARIANTS
 }
 HAS_ANSWERS = True
+FAULTS: Mapping[str, Tuning | str] = {
+    "workers": {"style": "def", "workers": 2, "threads": 1},
+    "batch": "it has no batching: each request is a call of its own",
+}
 
 
 def command(launch: Launch) -> Sequence[str]:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench import envs
-from bench.peers import BYTES, Launch, Request, Tuning, json_body, read_json
+from bench import envs, v2
+from bench.peers import APPS, Launch, Request, Tuning, json_body, read_json
 
 REQUIRES = ("numpy==2.4.6", envs.ONNXRUNTIME, f"-e {envs.ROOT}")
 VARIANTS: Mapping[str, Sequence[str]] = {
@@ -18,39 +18,34 @@ TUNING: Mapping[str, Tuning] = {"tiny": {}, "minilm": {}, "mobilenet": {}}
 """Its defaults: nothing is tuned by hand."""
 CANDIDATES: Mapping[str, Sequence[Tuning]] = {}
 HAS_ANSWERS = True
-
-_DATATYPES = {"float32": "FP32", "int64": "INT64"}
+FAULTS: Mapping[str, Tuning | str] = {
+    "workers": {"workers": 2},
+    "batch": {"workers": 1, "max_batch": 4, "max_rows": 4},
+}
+_FLAGS = ("workers", "max_batch", "max_rows")
 
 
 def command(launch: Launch) -> Sequence[str]:
-    """`headway serve model.onnx`."""
+    """`headway serve model.onnx`; under fault a predictor around it, which can be slow."""
     headway = launch.python.parent / "headway"
-    return [str(headway), "serve", str(launch.path), "--port", str(launch.port)]
+    is_slow = "calls" in launch.tuning
+    what = APPS / "headway" / f"{launch.model}.py" if is_slow else launch.path
+    flags = [f"--{name.replace('_', '-')}" for name in launch.tuning if name in _FLAGS]
+    values = [str(value) for name, value in launch.tuning.items() if name in _FLAGS]
+    options = [part for pair in zip(flags, values, strict=True) for part in pair]
+    return [str(headway), "serve", str(what), "--port", str(launch.port), *options]
 
 
 def environment(launch: Launch) -> Mapping[str, str]:
-    """Its own settings alone; no wait for a load balancer when it is told to end."""
-    return {"HEADWAY_DRAIN_DELAY_S": "0"}
+    """No wait for a load balancer when it is told to end; what the slow predictor reads."""
+    return {"HEADWAY_DRAIN_DELAY_S": "0", "PYTHONPATH": str(APPS), **launch.variables()}
 
 
 def ask(model: str, variant: str, item: Mapping[str, Any]) -> Request:
     """Named inputs of one item, or the same as V2 tensors with a batch axis of 1."""
     if variant == "native":
         return Request(f"/models/{model}/predict", json_body(item))
-    path = f"/v2/models/{model}/infer"
-    tensors = [_tensor(name, value) for name, value in item.items()]
-    if variant == "v2":
-        inputs = [
-            json.dumps(tensor)[:-1] + f', "data": {_flat(value)}}}'
-            for tensor, value in zip(tensors, item.values(), strict=True)
-        ]
-        return Request(path, f'{{"inputs": [{", ".join(inputs)}]}}'.encode())
-    for tensor, value in zip(tensors, item.values(), strict=True):
-        tensor["parameters"] = {"binary_data_size": value.nbytes}
-    head = json.dumps({"inputs": tensors, "parameters": {"binary_data_output": True}}).encode()
-    body = head + b"".join(value.tobytes() for value in item.values())
-    length = ("inference-header-content-length", str(len(head)))
-    return Request(path, body, BYTES, [length])
+    return v2.ask(model, item) if variant == "v2" else v2.ask_binary(model, item)
 
 
 def read(model: str, variant: str, body: bytes, output: str) -> Sequence[float]:
@@ -58,33 +53,4 @@ def read(model: str, variant: str, body: bytes, output: str) -> Sequence[float]:
     if variant == "native":
         answer = json.loads(body)
         return read_json(body, output) if isinstance(answer, dict) else answer
-    if variant == "v2":
-        return _output(json.loads(body), output)["data"]  # type: ignore[no-any-return]
-    return _binary(body, output)
-
-
-def _tensor(name: str, value: Any) -> dict[str, Any]:
-    """A V2 input without its data."""
-    return {"name": name, "shape": [1, *value.shape], "datatype": _DATATYPES[str(value.dtype)]}
-
-
-def _flat(value: Any) -> str:
-    """An array's numbers as a flat JSON list."""
-    return "[" + ",".join(map(str, value.ravel())) + "]"
-
-
-def _output(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The V2 output of that name."""
-    return next(tensor for tensor in answer["outputs"] if tensor["name"] == name)
-
-
-def _binary(body: bytes, output: str) -> Sequence[float]:
-    """A float32 output of a binary answer, whose JSON ends where the tensors begin."""
-    answer, end = json.JSONDecoder().raw_decode(body.decode("latin-1"))
-    at = end
-    for tensor in answer["outputs"]:
-        size = tensor["parameters"]["binary_data_size"]
-        if tensor["name"] == output:
-            return memoryview(body[at : at + size]).cast("f").tolist()
-        at += size
-    raise LookupError(output)
+    return v2.read(body, output) if variant == "v2" else v2.read_binary(body, output)

@@ -29,6 +29,10 @@ CANDIDATES: Mapping[str, Sequence[Tuning]] = {
     "mobilenet": [{"workers": 2, "batch": batch, "wait_ms": 1} for batch in (1, 2, 4)],
 }
 HAS_ANSWERS = True
+FAULTS: Mapping[str, Tuning | str] = {
+    "workers": {"workers": 2, "batch": 4, "wait_ms": 10},
+    "batch": {"workers": 1, "batch": 4, "wait_ms": 200},
+}
 
 
 def command(launch: Launch) -> Sequence[str]:
