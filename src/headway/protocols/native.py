@@ -22,14 +22,15 @@ from headway.protocols import (
     Route,
     Wire,
     headers_of,
+    is_json,
     public_message,
     row_error,
     status_of,
 )
 
 ROUTES: Sequence[Route] = (
-    Route("POST", "/models/{model}/predict", "predict"),
-    Route("POST", "/models/{model}/versions/{version}/predict", "predict"),
+    Route("POST", "/models/{model}/predict", "predict", has_media=True),
+    Route("POST", "/models/{model}/versions/{version}/predict", "predict", has_media=True),
     Route("GET", "/models", "list", is_local=True),
     Route("GET", "/models/{model}", "describe", is_local=True),
     Route("GET", "/models/{model}/versions/{version}", "describe", is_local=True),
@@ -53,16 +54,11 @@ _MAX_UNREADABLE = 10_000
 def decode(ask: Ask, wire: Wire) -> Call:
     """Read JSON (the default) or a bare image, sound or text. Raises CallerError."""
     kind = ask.headers.get("content-type", "")
-    if kind and kind != JSON and not _is_json(kind):
+    if kind and kind != JSON and not is_json(kind):
         return wire.read_media(kind, ask.body)
     if ask.query and _wants_items(ask.query):
         return _read_items(ask.body, wire)
     return wire.read_json(ask.body)
-
-
-def _is_json(content_type: str) -> bool:
-    media = content_type.partition(";")[0].strip().lower()
-    return media == JSON or media.endswith("+json")
 
 
 def _wants_items(query: str) -> bool:

@@ -80,6 +80,15 @@ class Admin:
                 serial, _error(404, "GET /status, POST /reload and POST /stop are answered here")
             )
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Nothing waits here."""
+        return 0
+
+    def needs_body(self, head: Head) -> bool:
+        """What an operator asks is all in the head."""
+        return False
+
     def left(self, exchange: Exchange, serial: int) -> None:
         """Nothing is under way that a leaving operator could stop."""
 
