@@ -13,6 +13,7 @@ import msgspec
 from headway.errors import BadInput, BadOutput, UnsupportedMedia
 from headway.model import item
 from headway.model.call import Block, Call, Description, Result, TensorSpec
+from headway.model.counting import count_rows, may_exceed
 from headway.model.field import Field
 from headway.model.signature import Parameter, Signature
 from headway.model.values import ValueField, plain
@@ -85,6 +86,8 @@ class Wire:
         Raises:
             BadInput: with the place of what is wrong.
         """
+        if may_exceed(body, self.max_rows) and bytes(body).count(b"{") > self.max_rows:
+            self._check_rows(count_rows(body))
         if self._bulk is not None and len(body) > BULK_BYTES:
             call: Call | None = self._bulk.read(body)
             if call is not None:

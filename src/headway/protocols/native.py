@@ -14,6 +14,7 @@ import msgspec
 
 from headway.errors import BadInput, CallerError, HeadwayError
 from headway.model.call import Call, Description, Result
+from headway.model.counting import count_rows, may_exceed
 from headway.protocols import (
     JSON,
     Ask,
@@ -81,8 +82,9 @@ def _read_items(body: bytes | memoryview, wire: Wire) -> Call:
     try:
         return wire.read_json(body)
     except CallerError:
-        rows = _cut_rows(body)
-        if rows is None or len(rows) > wire.max_rows:
+        is_too_many = may_exceed(body, wire.max_rows) and count_rows(body) > wire.max_rows
+        rows = None if is_too_many else _cut_rows(body)
+        if rows is None:
             raise
     unreadable: dict[int, HeadwayError] = {}
     readable = []
