@@ -15,6 +15,7 @@ from headway.model import item
 from headway.model.call import Block, Call, Description, Result, TensorSpec
 from headway.model.counting import count_rows, may_exceed
 from headway.model.field import Field
+from headway.model.integers import larger
 from headway.model.signature import Parameter, Signature
 from headway.model.values import ValueField, plain
 from headway.model.wording import told
@@ -61,6 +62,8 @@ class Wire:
         self._getters = item.getters(signature)
         self._encode = msgspec.json.Encoder(enc_hook=plain).encode
         self._bulk = _bulk_reader(signature)
+        self._is_open = any(getattr(p.field, "is_open", False) for p in signature.parameters)
+        self._is_output_open = getattr(getattr(signature.output, "field", None), "is_open", False)
         self.description = Description(
             name=name or signature.name,
             version=version,
@@ -97,6 +100,8 @@ class Wire:
             read = self._decode(body)
         except _UNREADABLE as e:
             raise BadInput(told(e, body)) from None
+        if self._is_open and (said := larger(body, read)):
+            raise BadInput(said)
         if type(read) is list:
             self._check_rows(len(read))
             return Call(len(read), {n: list(map(get, read)) for n, get in self._getters})
@@ -287,9 +292,12 @@ class Wire:
 
     def _written(self, value: Any) -> bytes:
         try:
-            return self._encode(value)
+            text = self._encode(value)
         except (TypeError, ValueError, RecursionError) as e:
             raise BadOutput(f"the model's answer can't be written as JSON: {e}") from e
+        if self._is_output_open and (said := larger(text)):
+            raise BadOutput(f"the model's answer is not what its signature promises: {said}")
+        return text
 
     def write_blocks(self, result: Result) -> list[tuple[str, Block]]:
         """Write the answer as named tensors, rows in front."""
