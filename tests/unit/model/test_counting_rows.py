@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headway as hw
@@ -24,6 +24,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)  # the first call imports numpy
 @given(st.lists(VALUES, min_size=1, max_size=6), st.sampled_from([1, 3, 7, 2**18]))
 def test_count_is_right_for_every_array(values: list[Any], piece_bytes: int) -> None:
     assert count_rows(b" \n" + msgspec.json.encode(values), piece_bytes) == len(values)
