@@ -95,6 +95,14 @@ class ServerSettings:
     max_body_bytes: Annotated[
         int, Setting("largest request body, also after inflating", unit="bytes", ge=1)
     ] = 64 * MIB
+    max_pending_bytes: Annotated[
+        int,
+        Setting(
+            "most bytes of bodies that arrive or wait, over all models and gateways; one is always taken",
+            unit="bytes",
+            ge=1,
+        ),
+    ] = 512 * MIB
     max_head_bytes: Annotated[
         int, Setting("largest request head: request line and headers", unit="bytes", ge=256)
     ] = 16 * KIB

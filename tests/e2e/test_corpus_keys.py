@@ -25,6 +25,7 @@ LOOK_ALIKES = (
     *("/health/live/", "/HEALTH/LIVE", "/health/live%2f", "//health/live", "/health/live;x"),
     *("/page/../models", "/page/%2e%2e/models", "/page/nothing.js", "/nowhere", "/invocations"),
     *("/ping", "/v1/models/number:predict", "/models/nobody/predict", "/%6dodels", "/admin"),
+    *("/status", "/reload", "/stop"),
 )
 KEY, OTHER = "hw_a-good-key-of-this-test", "hw_another-good-key-of-this-test"
 CREDENTIALS = corpus.load(corpus.HOME / "auth/credentials.yaml")["cases"]
@@ -110,6 +111,17 @@ def test_a_key_of_a_megabyte_is_refused_as_any_other_head(server: Server) -> Non
         connection.send(request("GET", "/models", credentials))
         assert connection.read().status == 431
         assert connection.is_closed()
+
+
+@pytest.mark.parametrize("path", ["/status", "/reload", "/stop"])
+def test_admin_and_models_are_never_answered_by_each_other(server: Server, path: str) -> None:
+    with Raw(server.port, 10) as connection:
+        for method in METHODS:
+            connection.send(request(method, path, {"headers": ["x-api-key: <KEY>"]}))
+            assert connection.read(is_bodiless=method == "HEAD").status == 404
+    for served in ("/models", "/models/number/predict", "/metrics", "/health/live"):
+        assert server.admin("POST", served).status == 404
+    assert server.is_ready(), "it was neither stopped nor reloaded"
 
 
 def test_keys_are_shown_nowhere(server: Server) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.figures import Figures
 from serving import Answer, Server, serving, wait_until
 
 PREDICTOR = """
@@ -77,7 +78,7 @@ def ejections(server: Server) -> float:
 
 
 def test_P19_a_worker_that_fails_is_out_until_its_time_is_over_and_nobody_fails_meanwhile(
-    tmp_path: Path,
+    tmp_path: Path, figures: Figures
 ) -> None:
     with mixed(tmp_path) as server:
         well, sick = server.workers("mixed")
@@ -89,6 +90,8 @@ def test_P19_a_worker_that_fails_is_out_until_its_time_is_over_and_nobody_fails_
         assert {r["gateway"] for r in server.records("worker_ejected")} == {0, 1}
         after = ask_for(server, 3.0)
         assert len(after) > 100
+        figures("failed before it was out", told["model_failed"])
+        figures("requests while it was out, all answered", len(after))
         assert {(a.status, a.json) for a in after} == {(200, well)}
         assert server.is_ready()
         (tmp_path / "sick").unlink()

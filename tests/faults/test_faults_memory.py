@@ -4,6 +4,7 @@ import math
 import resource
 from pathlib import Path
 
+from harness.figures import Figures
 from needed import need
 from serving import serving
 
@@ -54,7 +55,7 @@ def write_wide(path: Path) -> None:
 
 
 def test_P9_rows_that_memory_does_not_hold_together_are_answered_apart_and_what_fits_is_learnt(
-    tmp_path: Path,
+    tmp_path: Path, figures: Figures
 ) -> None:
     need("onnxruntime")
     assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_AS)
@@ -68,6 +69,8 @@ def test_P9_rows_that_memory_does_not_hold_together_are_answered_apart_and_what_
         assert answer.json == [float(n) for n in range(64)], "each his own, though 64 do not fit"
         short = server.metric("memory_shortages_total", model="wide")
         assert 1 <= short <= math.log2(64)
+        figures("rows of a call that did not fit, all answered", len(rows))
+        figures("calls that did not fit", short)
         assert all(r["rows"] > r["cap"] for r in server.records("memory_short"))
         assert server.ask("wide", rows).status == 200
         assert server.metric("memory_shortages_total", model="wide") == short, "it has learnt"

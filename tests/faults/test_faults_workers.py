@@ -354,7 +354,7 @@ class Deadly(hw.Predictor):
 
 @pytest.mark.timeout(400)  # a hundred workers are started, one after the other
 def test_P18_where_all_workers_die_at_every_request_hardly_any_is_tried_twice(
-    tmp_path: Path,
+    tmp_path: Path, figures: Figures
 ) -> None:
     (tmp_path / "deadly.py").write_text(DEADLY)
     flags = ("--workers", "2", "--max-batch", "2")
@@ -368,6 +368,8 @@ def test_P18_where_all_workers_die_at_every_request_hardly_any_is_tried_twice(
         assert (503, "worker_lost") in told
         attempts = len(server.lines("attempts.txt"))
         assert attempts <= 1.2 * len(answers)
+        figures("requests to workers that all die", len(answers))
+        figures("attempts", attempts)
         (tmp_path / "deadly").unlink()
         wait_until(lambda: server.ask("deadly", {"text": "b"}).status == 200, "it is well again")
         server.wait_for_workers("deadly", 2)

@@ -12,6 +12,18 @@ _STEP_BYTES = 2**20
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
+def check_coding(coding: str) -> int:
+    """The window of zlib for a content coding.
+
+    Raises:
+        UnsupportedMedia: a coding that is not spoken here, or several.
+    """
+    window = _WINDOWS.get(coding.strip(" \t").lower())
+    if window is None:
+        raise UnsupportedMedia(what="content coding", found=coding, expected="gzip or deflate")
+    return window
+
+
 def inflate(body: bytes | memoryview, coding: str, limit_bytes: int) -> bytes:
     """Undo a request's content coding.
 
@@ -20,10 +32,7 @@ def inflate(body: bytes | memoryview, coding: str, limit_bytes: int) -> bytes:
         TooLarge: more than `limit_bytes` come out.
         BadInput: the body is damaged, cut short, or has something behind its end.
     """
-    window = _WINDOWS.get(coding.strip(" \t").lower())
-    if window is None:
-        raise UnsupportedMedia(what="content coding", found=coding, expected="gzip or deflate")
-    stream = zlib.decompressobj(window)
+    stream = zlib.decompressobj(check_coding(coding))
     out, size, rest = [], 0, bytes(body)
     while not stream.eof:
         try:

@@ -13,6 +13,7 @@ import pandas as pd
 from headway.errors import SignatureError
 from headway.model.call import Block, Shape
 from headway.model.field import Field
+from headway.model.integers import held
 from headway.model.marks import Rows
 from headway.model.values import (
     ValueField,
@@ -122,6 +123,7 @@ def strict_row(row: type, hints: Mapping[str, Any]) -> type:
     """A Struct with the fields of a row that refuses unknown ones."""
     optional = struct_optional(row)
     defaults = {} if issubclass(row, dict) else _defaults(row, optional)
+    hints = {n: held(h) for n, h in hints.items()}
     required = [(n, h) for n, h in hints.items() if n not in optional]
     rest = [(n, h, defaults.get(n)) for n, h in hints.items() if n in optional]
     return msgspec.defstruct(

@@ -100,3 +100,5 @@ class Description:
     is_idempotent: bool = True
     headers: Sequence[str] = ()
     """Lower-case request headers that the predictor's Context asks for."""
+    media_types: Sequence[str] = ()
+    """Content types, besides JSON, of a bare body that feeds the only required input."""

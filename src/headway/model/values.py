@@ -16,7 +16,7 @@ import msgspec
 from headway.errors import BadInput, BadOutput, SignatureError
 from headway.model.call import Block, Shape
 from headway.model.field import Field
-from headway.model.integers import are_held, held
+from headway.model.integers import are_held, held, is_open, larger
 from headway.model.kind import field_of_type
 from headway.model.wording import told
 
@@ -64,6 +64,8 @@ class ValueField:
         )
         self._column_type: Any = list[self.json_type]  # type: ignore[name-defined]
         self._is_frozen = not self.is_json
+        self.is_open = is_open(self.json_type)
+        """Its JSON may hold integers of more than 64 bits, and has to be looked at."""
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of one value."""
@@ -99,10 +101,14 @@ class ValueField:
 
     def _parse(self, text: Any) -> Any:
         try:
-            return msgspec.json.decode(text, type=self.json_type)
+            value = msgspec.json.decode(text, type=self.json_type)
         except (msgspec.DecodeError, ValueError, RecursionError) as e:
             raw = text.encode() if isinstance(text, str) else text
             raise BadInput(f"an element that must hold JSON: {told(e, raw)}") from None
+        raw = text.encode() if isinstance(text, str) else text
+        if self.is_open and (said := larger(raw, value)):
+            raise BadInput(f"an element that must hold JSON: {said}")
+        return value
 
     def check(self, values: Sequence[Any]) -> list[Any]:
         """Check what a predictor answered, one value a row. Raises BadOutput."""
@@ -126,7 +132,7 @@ class ValueField:
         """A tensor from a column of answers."""
         values = list(column)
         if self.is_json:
-            values = [_json_of(v) for v in values]
+            values = [_json_of(v, is_open=self.is_open) for v in values]
         elif self._exact is None:
             values = [v.value if isinstance(v, enum.Enum) else v for v in values]
         if self.dtype == "int64" and not are_held(values):
@@ -299,11 +305,14 @@ def _checked_numbers(values: list[Any], dtype: str) -> list[Any]:
     return values
 
 
-def _json_of(value: Any) -> bytes:
+def _json_of(value: Any, *, is_open: bool) -> bytes:
     try:
-        return msgspec.json.encode(value, enc_hook=plain)
+        text = msgspec.json.encode(value, enc_hook=plain)
     except (TypeError, ValueError, RecursionError) as e:
         raise wrong_answer(e) from e
+    if is_open and (said := larger(text)):
+        raise BadOutput(f"the model's answer is not what its signature promises: {said}")
+    return text
 
 
 def _type_names(found: set[type]) -> str:

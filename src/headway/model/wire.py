@@ -13,7 +13,9 @@ import msgspec
 from headway.errors import BadInput, BadOutput, UnsupportedMedia
 from headway.model import item
 from headway.model.call import Block, Call, Description, Result, TensorSpec
+from headway.model.counting import count_rows, may_exceed
 from headway.model.field import Field
+from headway.model.integers import larger
 from headway.model.signature import Parameter, Signature
 from headway.model.values import ValueField, plain
 from headway.model.wording import told
@@ -52,6 +54,7 @@ class Wire:
         self._shared = [p for p in signature.parameters if not p.is_batched]
         self._keyed = [p for p in self._batched if any(n < 0 for n in p.field.shape)]
         self._has_keys = signature.is_batched and bool(self._keyed or self._shared)
+        self._fed = _fed(signature)
         self._inputs = _inputs(signature)
         self._plain_inputs = _plain_inputs(signature)
         one: Any = item.item_type(signature)
@@ -59,6 +62,8 @@ class Wire:
         self._getters = item.getters(signature)
         self._encode = msgspec.json.Encoder(enc_hook=plain).encode
         self._bulk = _bulk_reader(signature)
+        self._is_open = any(getattr(p.field, "is_open", False) for p in signature.parameters)
+        self._is_output_open = getattr(getattr(signature.output, "field", None), "is_open", False)
         self.description = Description(
             name=name or signature.name,
             version=version,
@@ -73,6 +78,7 @@ class Wire:
             is_stream=signature.is_stream,
             is_idempotent=signature.idempotent,
             headers=tuple(signature.headers),
+            media_types=tuple(_media_types(self._fed.field)) if self._fed is not None else (),
         )
 
     # Reading
@@ -83,6 +89,8 @@ class Wire:
         Raises:
             BadInput: with the place of what is wrong.
         """
+        if may_exceed(body, self.max_rows) and bytes(body).count(b"{") > self.max_rows:
+            self._check_rows(count_rows(body))
         if self._bulk is not None and len(body) > BULK_BYTES:
             call: Call | None = self._bulk.read(body)
             if call is not None:
@@ -92,6 +100,8 @@ class Wire:
             read = self._decode(body)
         except _UNREADABLE as e:
             raise BadInput(told(e, body)) from None
+        if self._is_open and (said := larger(body, read)):
+            raise BadInput(said)
         if type(read) is list:
             self._check_rows(len(read))
             return Call(len(read), {n: list(map(get, read)) for n, get in self._getters})
@@ -103,13 +113,14 @@ class Wire:
         Raises:
             UnsupportedMedia: no input takes this content type.
         """
-        media, _, _ = content_type.lower().partition(";")
-        needed = [p for p in self._parameters if not p.is_optional] or list(self._parameters[:1])
-        value = _from_media(needed[0].field, media.strip(), body) if len(needed) == 1 else None
-        if value is None:
-            raise UnsupportedMedia(what="content type", found=media, expected="application/json")
-        columns = {p.name: [p.default] for p in self._parameters if p is not needed[0]}
-        return Call(1, {needed[0].name: [value], **columns}, is_single=True)
+        media = content_type.lower().partition(";")[0].strip()
+        fed = self._fed
+        if fed is None or media not in self.description.media_types:
+            expected = ", ".join(("application/json", *self.description.media_types))
+            raise UnsupportedMedia(what="content type", found=media, expected=expected)
+        columns = {p.name: [p.default] for p in self._parameters if p is not fed}
+        value = _from_media(fed.field, media, body)
+        return Call(1, {fed.name: [value], **columns}, is_single=True)
 
     def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
         """Read named tensors with the rows in front.
@@ -281,9 +292,12 @@ class Wire:
 
     def _written(self, value: Any) -> bytes:
         try:
-            return self._encode(value)
+            text = self._encode(value)
         except (TypeError, ValueError, RecursionError) as e:
             raise BadOutput(f"the model's answer can't be written as JSON: {e}") from e
+        if self._is_output_open and (said := larger(text)):
+            raise BadOutput(f"the model's answer is not what its signature promises: {said}")
+        return text
 
     def write_blocks(self, result: Result) -> list[tuple[str, Block]]:
         """Write the answer as named tensors, rows in front."""
@@ -339,17 +353,28 @@ def _bulk_reader(signature: Signature) -> Any:
     return bulk.BulkReader(fields) if bulk.can_read(fields) else None
 
 
+def _fed(signature: Signature) -> Parameter | None:
+    """The parameter that a bare body feeds: the only required one, or the first where none is."""
+    needed = [p for p in signature.parameters if not p.is_optional] or signature.parameters[:1]
+    return needed[0] if len(needed) == 1 else None
+
+
+def _media_types(field: Field) -> Sequence[str]:
+    if field.json_type is str and isinstance(field, ValueField):
+        return ("text/plain",)
+    own: Sequence[str] = getattr(field, "media_types", ())
+    return (*own, "application/octet-stream") if field.json_type is bytes else own
+
+
 def _from_media(field: Field, media: str, body: bytes | memoryview) -> Any:
-    if media == "text/plain" and field.json_type is str and isinstance(field, ValueField):
+    if media == "text/plain":
         try:
             return bytes(body).decode("utf-8")
         except UnicodeDecodeError:
             raise BadInput(where="body", expected="text in UTF-8", found="other bytes") from None
-    if media == "application/octet-stream" and field.json_type is bytes:
+    if media == "application/octet-stream":
         return bytes(body)
-    if media in getattr(field, "media_types", ()):
-        return field.from_media(body)  # type: ignore[attr-defined]
-    return None
+    return field.from_media(body)  # type: ignore[attr-defined]
 
 
 def _read_block(name: str, spec: TensorSpec, field: Field, block: Block) -> Any:

@@ -29,7 +29,8 @@ class Route:
     `path` is a template: a segment `{model}` or `{version}` takes one path segment, percent-decoded
     once and checked by us; where a literal segment and a template fit, the literal wins. `op` names
     what is asked; `is_local` ops are answered in the gateway by `Codec.answer`, all others travel
-    to a worker. `needs_probe` asks for a real round trip to the workers first (readiness).
+    to a worker. `needs_probe` asks for a real round trip to the workers first (readiness). `has_media`
+    says that a body is JSON or of one of the model's media types, so that others are refused by their head.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Route:
     op: str
     is_local: bool = False
     needs_probe: bool = False
+    has_media: bool = False
 
 
 class Ask(Struct):
@@ -238,6 +240,25 @@ def ending(codec: Codec, ask: Ask, error: HeadwayError) -> bytes:
     except Exception:
         log.error("render_failed", exc_info=True, extra={"request_id": ask.request_id})
         return b""
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a content type names JSON; none at all does."""
+    media = media_of(content_type)
+    return not content_type or media == JSON or media.endswith("+json")
+
+
+def media_of(content_type: str) -> str:
+    """A content type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def check_media(content_type: str, model: Description) -> None:
+    """Refuse a body that is neither JSON nor of the model's media types. Raises UnsupportedMedia."""
+    media = media_of(content_type)
+    if not is_json(content_type) and media not in model.media_types:
+        expected = ", ".join((JSON, *model.media_types))
+        raise errors.UnsupportedMedia(what="content type", found=media, expected=expected)
 
 
 def status_of(error: HeadwayError) -> int:

@@ -14,6 +14,7 @@ import msgspec
 
 from headway.errors import BadInput, CallerError, HeadwayError
 from headway.model.call import Call, Description, Result
+from headway.model.counting import count_rows, may_exceed
 from headway.protocols import (
     JSON,
     Ask,
@@ -22,14 +23,15 @@ from headway.protocols import (
     Route,
     Wire,
     headers_of,
+    is_json,
     public_message,
     row_error,
     status_of,
 )
 
 ROUTES: Sequence[Route] = (
-    Route("POST", "/models/{model}/predict", "predict"),
-    Route("POST", "/models/{model}/versions/{version}/predict", "predict"),
+    Route("POST", "/models/{model}/predict", "predict", has_media=True),
+    Route("POST", "/models/{model}/versions/{version}/predict", "predict", has_media=True),
     Route("GET", "/models", "list", is_local=True),
     Route("GET", "/models/{model}", "describe", is_local=True),
     Route("GET", "/models/{model}/versions/{version}", "describe", is_local=True),
@@ -53,16 +55,11 @@ _MAX_UNREADABLE = 10_000
 def decode(ask: Ask, wire: Wire) -> Call:
     """Read JSON (the default) or a bare image, sound or text. Raises CallerError."""
     kind = ask.headers.get("content-type", "")
-    if kind and kind != JSON and not _is_json(kind):
+    if kind and kind != JSON and not is_json(kind):
         return wire.read_media(kind, ask.body)
     if ask.query and _wants_items(ask.query):
         return _read_items(ask.body, wire)
     return wire.read_json(ask.body)
-
-
-def _is_json(content_type: str) -> bool:
-    media = content_type.partition(";")[0].strip().lower()
-    return media == JSON or media.endswith("+json")
 
 
 def _wants_items(query: str) -> bool:
@@ -85,8 +82,9 @@ def _read_items(body: bytes | memoryview, wire: Wire) -> Call:
     try:
         return wire.read_json(body)
     except CallerError:
-        rows = _cut_rows(body)
-        if rows is None or len(rows) > wire.max_rows:
+        is_too_many = may_exceed(body, wire.max_rows) and count_rows(body) > wire.max_rows
+        rows = None if is_too_many else _cut_rows(body)
+        if rows is None:
             raise
     unreadable: dict[int, HeadwayError] = {}
     readable = []

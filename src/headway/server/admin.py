@@ -86,6 +86,15 @@ class Admin:
         reply = Reply(202, msgspec.json.encode(told))
         exchange.finish(serial, _error(400, refusal) if refusal else reply)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Nothing waits here."""
+        return 0
+
+    def needs_body(self, head: Head) -> bool:
+        """What an operator asks is all in the head."""
+        return False
+
     def left(self, exchange: Exchange, serial: int) -> None:
         """Nothing is under way that a leaving operator could stop."""
 

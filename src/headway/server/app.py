@@ -22,12 +22,13 @@ from headway.config import ServerSettings
 from headway.engine.batcher import PRIORITIES
 from headway.engine.frames import Question
 from headway.engine.gateway import Gateway
+from headway.engine.inflate import check_coding
 from headway.engine.pool import Pool
 from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.exposition import CONTENT_TYPE, exposition
 from headway.observe.metrics import Board, outcome_of, stats
-from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats, rendered
+from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats, check_media, rendered
 from headway.server import tasks
 from headway.server.assets import Asset, load_page
 from headway.server.exchange import Exchange
@@ -117,27 +118,30 @@ class App:
     def ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
         """Answer a request, now or later."""
         try:
-            if self._keys is None or self._is_allowed(head, exchange, serial):
-                self._ask(head, body, exchange, serial)
+            plan = self._admitted(head)
+            request_id = plan.request_id or f"{self._prefix}{next(self._count):08x}"
+            pool = plan.pool
+            if pool is not None and plan.question is not None:
+                caller = (exchange, serial, request_id)
+                exchange.token = self._gateway.submit(pool, plan.question, body, caller)
+            else:
+                self._answer(head, plan, exchange, serial, request_id)
+        except HeadwayError as e:
+            self._refuse(head, exchange, serial, e)
         except Exception as e:  # noqa: BLE001  (our bug, or a codec's; told and logged in _fail)
             self._fail(head, exchange, serial, e)
 
-    def _ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
-        plan: Plan | None = head.memo.get("plan")
-        if plan is None or (
-            plan.pool is not None and plan.pool.description is not plan.description
-        ):
-            plan = self._make_plan(head, exchange, serial)
-            if plan is None:
-                return
-        request_id = plan.request_id or f"{self._prefix}{next(self._count):08x}"
-        pool = plan.pool
-        if pool is not None and plan.question is not None:
-            exchange.token = self._gateway.submit(
-                pool, plan.question, body, (exchange, serial, request_id)
-            )
-        else:
-            self._answer(head, plan, exchange, serial, request_id)
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of bodies in the queues of all models."""
+        return sum(pool.batcher.queued_bytes for pool in self._gateway.pools.values())
+
+    def needs_body(self, head: Head) -> bool:
+        """Whether a worker is to see it: all that the head alone refuses, and all that is answered here, is not."""
+        try:
+            return self._admitted(head).pool is not None
+        except Exception:  # noqa: BLE001  (`ask` meets it again, and tells)
+            return False
 
     def left(self, exchange: Exchange, serial: int) -> None:
         """The client left before its answer was whole."""
@@ -146,29 +150,30 @@ class App:
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         """Render the refusal of what never became a request."""
         request_id = self._new_id()
-        self._unrouted.answered(
-            outcome_of(errors.BusyError() if error.status == 503 else errors.CallerError()), 0.0
-        )
-        dialect = self._routes.dialect(head.path if head else "/", _DEFAULT)
-        told = errors.CallerError(error.message)
+        kind = errors.BusyError if error.status == 503 else errors.CallerError
+        told: HeadwayError = kind(error.message)
         told.code = error.code
+        self._unrouted.answered(outcome_of(told), 0.0)
+        dialect = self._routes.dialect(head.path if head else "/", _DEFAULT)
         ask = Ask("", "", "", b"", {}, "", request_id)
         reply = rendered(self._codecs[dialect], ask, told)
-        return Reply(error.status, reply.body, reply.content_type), request_id
+        return Reply(error.status, reply.body, reply.content_type, reply.headers), request_id
 
     # From a head to a plan
 
-    def _make_plan(self, head: Head, exchange: Exchange, serial: int) -> Plan | None:
-        request_id = self._wanted_id(head)
-        try:
-            plan = self._plan(head, request_id)
-        except HeadwayError as e:
-            self._refuse(head, exchange, serial, e, request_id or self._new_id())
-            return None
-        head.memo["plan"] = plan
+    def _admitted(self, head: Head) -> Plan:
+        """All that a head decides, once it is known that it may ask. Raises CallerError."""
+        if self._keys is not None:
+            self._check_key(head, self._keys)
+        plan: Plan | None = head.memo.get("plan")
+        if plan is None or (
+            plan.pool is not None and plan.pool.description is not plan.description
+        ):
+            plan = head.memo["plan"] = self._plan(head)
         return plan
 
-    def _plan(self, head: Head, request_id: str) -> Plan:
+    def _plan(self, head: Head) -> Plan:
+        request_id = self._wanted_id(head)
         if self._hosts is not None:
             self._hosts.check(head)
         if self._is_own(head):
@@ -177,6 +182,7 @@ class App:
         if found.route.is_local:
             return Plan(found, None, None, None, request_id)
         pool = self._pool(found)
+        _check_form(head, found.route, pool.description)
         declared = {*self._codecs[found.codec].HEADERS, "content-encoding"}
         if pool.description is not None:
             declared.update(pool.description.headers)
@@ -206,16 +212,10 @@ class App:
             raise errors.UnknownVersion(model=found.model, version=found.version, known=known)
         return pool
 
-    def _is_allowed(self, head: Head, exchange: Exchange, serial: int) -> bool:
-        """Check the key, before anything is told of what is served here."""
-        if self._keys is None or head.path in _OPEN_PATHS or head.path in self._page:
-            return True
-        try:
-            self._keys.check(head.headers, head.query)
-        except HeadwayError as e:
-            self._refuse(head, exchange, serial, e, self._wanted_id(head) or self._new_id())
-            return False
-        return True
+    def _check_key(self, head: Head, keys: Keys) -> None:
+        """Demand a key, before anything is told of what is served here. Raises Unauthorized."""
+        if head.path not in _OPEN_PATHS and head.path not in self._page:
+            keys.check(head.headers, head.query)
 
     def _fail(self, head: Head, exchange: Exchange, serial: int, error: BaseException) -> None:
         """Log what should not have been, and answer with an internal error."""
@@ -224,8 +224,9 @@ class App:
         self._refuse(head, exchange, serial, errors.InternalError(), request_id)
 
     def _refuse(
-        self, head: Head, exchange: Exchange, serial: int, error: HeadwayError, request_id: str
+        self, head: Head, exchange: Exchange, serial: int, error: HeadwayError, request_id: str = ""
     ) -> None:
+        request_id = request_id or self._wanted_id(head) or self._new_id()
         self._unrouted.answered(outcome_of(error), 0.0)
         dialect = self._routes.dialect(head.path, _DEFAULT)
         ask = Ask("", "", "", b"", head.headers, head.query, request_id)
@@ -349,6 +350,15 @@ class App:
         if head.headers.get("if-none-match") == asset.etag:
             return Reply(304, b"", asset.content_type, headers)
         return Reply(200, asset.body, asset.content_type, headers)
+
+
+def _check_form(head: Head, route: Route, description: Description | None) -> None:
+    """Refuse what no worker would read: another coding, or another content type. Raises UnsupportedMedia."""
+    coding = head.headers.get("content-encoding")
+    if coding:
+        check_coding(coding)
+    if route.has_media and description is not None:
+        check_media(head.headers.get("content-type", ""), description)
 
 
 def _priority(head: Head) -> int:

@@ -88,6 +88,16 @@ class Pieces:
             self._small.clear()
 
 
+class Dropped(Pieces):
+    """Parts of a body that nobody wants: counted, and not kept."""
+
+    __slots__ = ()
+
+    def add(self, piece: bytes) -> None:
+        """Forget the next part."""
+        self.size += len(piece)
+
+
 class Chunks:
     """One chunked body: size line, data, the line end after data, and again; then trailer lines."""
 

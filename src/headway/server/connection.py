@@ -2,17 +2,19 @@
 
 One request at a time is with the application; what the client sends meanwhile waits, within a
 limit. Every answer names its request's serial number, so a late one never answers the next request.
+A request whose answer its head alone decides is asked as soon as that is here; no byte of its body is kept.
 A client that closes its side, or half of it, has left. Deadlines are absolute: no byte that arrives
 moves them, but for a body, whose deadline moves with its size.
 """
 
 import asyncio
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
 from headway.protocols import Reply
 from headway.server.answer import CONTINUE, LAST_CHUNK, chunk
-from headway.server.http1 import FramingError, Head, Reader
+from headway.server.http1 import FramingError, Head, Reader, Request
 
 if TYPE_CHECKING:
     from headway.server.listener import Listener
@@ -22,16 +24,28 @@ _MAX_BACKLOG_BYTES = 64 * 2**10
 _MAX_JOINED_BYTES = 64 * 2**10
 _MAX_STREAM_BACKLOG_BYTES = 2**20
 """Of a stream that its client has not taken: a model does not wait for it, and memory is not endless."""
+_MAX_DROPPED_BYTES = 64 * 2**10
+"""Of a body that nobody wants; where more of it is to come, the connection ends with the answer."""
 _LINGER_S = 2.0
+_MAX_LINGER_S = 30.0
+"""A client that goes on sending after its last answer is listened to for so long, and heard by nobody."""
 
 
 class Connection(asyncio.Protocol):
     """One connection; to the application, an `Exchange`."""
 
     __slots__ = (
-        *("_body_due", "_head", "_is_advancing", "_is_asked", "_is_choked", "_is_ending"),
-        *("_is_reading", "_is_streaming", "_listener", "_phase", "_reader", "_serial"),
-        *("_transport", "deadline", "token"),
+        *(
+            "_body_due",
+            "_counted_bytes",
+            "_head",
+            "_is_advancing",
+            "_is_asked",
+            "_is_choked",
+            "_is_ending",
+        ),
+        *("_is_reading", "_is_streaming", "_linger_until", "_listener", "_phase", "_reader"),
+        *("_serial", "_transport", "deadline", "token"),
     )
 
     def __init__(self, listener: "Listener") -> None:
@@ -42,6 +56,8 @@ class Connection(asyncio.Protocol):
         self._serial = 0
         self._phase = _IDLE
         self._body_due = 0.0
+        self._counted_bytes = 0
+        self._linger_until = 0.0
         self._is_asked = False
         self._is_streaming = False
         self._is_advancing = False
@@ -65,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._is_ending = True
         self._listener.forget(self)
+        self._give_back()
         self._leave()
 
     def eof_received(self) -> None:
@@ -74,6 +91,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what arrived."""
         if self._is_ending:
+            if not self._is_choked:
+                self.deadline = min(self._listener.now() + _LINGER_S, self._linger_until)
             return
         self._reader.feed(data)
         if not self._is_asked:
@@ -168,8 +187,10 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """Act on a deadline that is over."""
         settings = self._listener.settings
-        if self._is_ending or self._is_choked:
+        if self._is_choked or (self._is_ending and self._is_closing()):
             self.cut()
+        elif self._is_ending:
+            self._close()
         elif self._phase == _HEAD:
             limit = f"{settings.head_timeout_s:g} s"
             self._refuse(FramingError(408, f"the request's head did not arrive within {limit}"))
@@ -205,9 +226,8 @@ class Connection(asyncio.Protocol):
         self._is_advancing = True
         try:
             while not (self._is_asked or self._is_ending or self._is_choked):
-                request = self._reader.next_request()
+                request = self._reader.next_request() or self._await_more()
                 if request is None:
-                    self._await_more()
                     break
                 self._ask(*request)
         except FramingError as e:
@@ -219,11 +239,14 @@ class Connection(asyncio.Protocol):
         self._serial += 1
         self._head = head
         self._phase = _IDLE
+        if self._counted_bytes:
+            self._give_back()
         self._is_asked = True
         self.deadline = math.inf
         self._listener.app.ask(head, body, self, self._serial)
 
-    def _await_more(self) -> None:
+    def _await_more(self) -> Request | None:
+        """Set the deadline of what is to come; a request that can be asked without it is given."""
         reader, listener = self._reader, self._listener
         if not self._is_reading:
             self._set_reading(is_reading=True)
@@ -238,14 +261,35 @@ class Connection(asyncio.Protocol):
             if self._phase != _BODY:
                 self._phase = _BODY
                 self._body_due = listener.now() + listener.settings.body_timeout_s
-                if reader.head.expects_continue and not reader.body_bytes:
-                    self._write(CONTINUE)
-            self.deadline = self._body_due + reader.body_bytes / listener.settings.min_body_rate
+                if not reader.is_dropping:
+                    if not listener.app.needs_body(reader.head):
+                        return self._without_body(reader.head)
+                    listener.room.expect(reader.head.content_length)
+                    if reader.head.expects_continue and not reader.body_bytes:
+                        self._write(CONTINUE)
+            arrived = reader.body_bytes
+            if arrived != self._counted_bytes and not reader.is_dropping:
+                more, self._counted_bytes = arrived - self._counted_bytes, arrived
+                listener.room.take(more, arrived)
+            self.deadline = self._body_due + arrived / listener.settings.min_body_rate
+        return None
+
+    def _without_body(self, head: Head) -> Request:
+        """The request of which the head is here, with an empty body; a small rest is read past, and no large one.
+
+        RFC 9110 section 10.1.1: a server that does not send 100 (Continue) may close "the connection if the
+        client [...] is sending a large request content". Who waits for it may send no body at all.
+        """
+        missing = head.content_length - self._reader.body_bytes
+        self._reader.drop_body()
+        if head.is_chunked or head.expects_continue or missing > _MAX_DROPPED_BYTES:
+            head = dataclasses.replace(head, is_keep_alive=False)
+        return head, b""
 
     def _go_on(self, *, is_last: bool) -> None:
         if is_last:
-            head = self._head
-            self._end(is_lingering=head is None or head.is_keep_alive)
+            is_all_read = self._head is not None and not self._head.is_keep_alive
+            self._end(is_lingering=not is_all_read or self._reader.is_dropping)
         elif self._reader.is_empty and not self._is_choked and self._is_reading:
             self.deadline = self._listener.idle_deadline
         else:
@@ -263,6 +307,9 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: FramingError) -> None:
         if self._is_ending:
             return
+        if self._reader.is_dropping:  # this request has had its answer
+            self._end(is_lingering=False)
+            return
         self._is_ending = True
         reply, request_id = self._listener.app.refuse(error, self._reader.head)
         body = b"" if self._reader.is_head_only else reply.body
@@ -276,16 +323,34 @@ class Connection(asyncio.Protocol):
         the connection, and with it the answer (RFC 9112 section 9.6).
         """
         self._is_ending = True
+        self._reader.drop()
+        self._give_back()
         transport = self._transport
         if transport is None or transport.is_closing():
             return
+        if not is_lingering:
+            self._close()
+            return
+        now, write_timeout_s = self._listener.now(), self._listener.settings.write_timeout_s
+        self.deadline = now + (write_timeout_s if self._is_choked else _LINGER_S)
+        self._linger_until = now + _MAX_LINGER_S
+        self._set_reading(is_reading=True)
+        if transport.can_write_eof():  # which TLS can't: there the answer's length tells its end
+            transport.write_eof()
+
+    def _close(self) -> None:
+        """Close once all is sent, or when the client has not taken it in time."""
         wait_s = self._listener.settings.write_timeout_s if self._is_choked else _LINGER_S
         self.deadline = self._listener.now() + wait_s
-        if is_lingering and transport.can_write_eof():
-            self._set_reading(is_reading=True)
-            transport.write_eof()
-        else:
-            transport.close()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _is_closing(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    def _give_back(self) -> None:
+        self._listener.room.give_back(self._counted_bytes)
+        self._counted_bytes = 0
 
     def _leave(self) -> None:
         if self._is_asked:

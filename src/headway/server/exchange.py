@@ -40,6 +40,15 @@ class App(Protocol):
         """Answer a request, now or later, by `exchange.finish(serial, ...)` or a stream."""
         ...
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of bodies that were asked and wait for a worker."""
+        ...
+
+    def needs_body(self, head: Head) -> bool:
+        """Whether the answer takes more than the head; else it is asked at once, with an empty body."""
+        ...
+
     def left(self, exchange: Exchange, serial: int) -> None:
         """The client left before its answer was whole."""
         ...

@@ -14,7 +14,7 @@ from typing import Any
 
 import httptools
 
-from headway.server.chunks import Chunks, FramingError, Pieces
+from headway.server.chunks import Chunks, Dropped, FramingError, Pieces
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"})
 _END = b"\r\n\r\n"
@@ -121,6 +121,21 @@ class Reader:
         """How much of the present body has arrived."""
         return self._body.size if self._body is not None else 0
 
+    @property
+    def is_dropping(self) -> bool:
+        """The body on its way is read past."""
+        return isinstance(self._body, Dropped)
+
+    def drop_body(self) -> None:
+        """Read past the body on its way, and keep nothing of it: its request has been taken."""
+        self._body = Dropped()
+
+    def drop(self) -> None:
+        """Forget all that has arrived: nothing that follows is read."""
+        self._buffer = b""
+        self._at = self._scanned = 0
+        self.head = self._body = None
+
     def next_request(self) -> Request | None:
         """Take the next whole request; None until more bytes come.
 
@@ -171,7 +186,9 @@ class Reader:
                 return None
             content = body.join()
         head, self.head, self._body = self.head, None, None
-        return (head, content) if head is not None else None
+        if head is None or isinstance(body, Dropped):
+            return self.next_request()
+        return head, content
 
 
 class Heads:

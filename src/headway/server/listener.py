@@ -15,6 +15,7 @@ from headway.server.answer import Answers
 from headway.server.connection import Connection
 from headway.server.exchange import App
 from headway.server.http1 import Heads, Limits
+from headway.server.room import Room
 
 _LAST_S = 1.0
 """Who has connected just before the end may send a first request within this."""
@@ -27,7 +28,7 @@ class Listener:
 
     Args:
         app: what answers the requests.
-        settings: limits and deadlines; `max_connections` is this gateway's own share.
+        settings: limits and deadlines; `max_connections` and `max_pending_bytes` are this gateway's own share.
         loop: the loop that it runs on.
         tally: counts its connections, if anybody wants to know.
     """
@@ -46,6 +47,7 @@ class Listener:
         self.idle_deadline = loop.time() + settings.idle_timeout_s
         """Of a connection that falls idle now; exact to a tick."""
         self.heads = Heads(_limits(settings))
+        self.room = Room(settings.max_pending_bytes, lambda: app.waiting_bytes)
         self.answers = Answers(formatdate(usegmt=True))
         self.is_draining = False
         self._loop = loop
@@ -63,6 +65,7 @@ class Listener:
         self._tick_s = _tick_s(settings)
         self.heads.limits = _limits(settings)
         self.heads.known.clear()
+        self.room.limit_bytes = settings.max_pending_bytes
 
     @property
     def connections(self) -> int:

@@ -209,7 +209,9 @@ def allow_descriptors(wanted: int) -> None:
 def _share(settings: ServerSettings, gateways: int) -> ServerSettings:
     """This gateway's part of the limits that hold for the whole server."""
     return dataclasses.replace(
-        settings, max_connections=max(1, settings.max_connections // gateways)
+        settings,
+        max_connections=max(1, settings.max_connections // gateways),
+        max_pending_bytes=max(1, settings.max_pending_bytes // gateways),
     )
 
 

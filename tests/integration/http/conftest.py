@@ -28,6 +28,7 @@ class Echo:
     held: list[tuple[Exchange, int]] = field(default_factory=list)
     departed: list[int] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting_bytes: int = 0
 
     def ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
         self.asked.append((head, body))
@@ -52,6 +53,9 @@ class Echo:
             loop.call_soon(exchange.end_stream, serial)
         else:
             exchange.finish(serial, Reply(200, body), f"id-{len(self.asked)}")
+
+    def needs_body(self, head: Head) -> bool:
+        return head.headers.get("x-body") != "unwanted"
 
     def left(self, exchange: Exchange, serial: int) -> None:
         self.departed.append(serial)

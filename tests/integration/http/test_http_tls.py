@@ -68,6 +68,22 @@ def test_old_tls_wrong_trust_and_plain_http_are_refused(play: Any, files: Server
     play(scene, context=server_context(files))
 
 
+def test_answer_outlives_a_body_that_nobody_wants(play: Any, files: ServerSettings) -> None:
+    async def scene(house: Any) -> None:
+        client = await house.connect(ssl=trusting(), server_hostname="localhost")
+        body = b"x" * 8_000_000
+        await client.send(
+            b"POST /echo HTTP/1.1\r\nHost: localhost\r\nX-Body: unwanted\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body) + body
+        )
+        answer = await client.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert [body for _, body in house.app.asked] == [b""]
+        assert await client.rest() == b""
+
+    play(scene, context=server_context(files), max_body_bytes=10_000_000)
+
+
 def test_client_that_leaves_over_tls_is_told_of(play: Any, files: ServerSettings) -> None:
     async def scene(house: Any) -> None:
         client = await house.connect(ssl=trusting(), server_hostname="localhost")

@@ -191,3 +191,20 @@ def test_a_struct_may_hold_a_picture_in_an_answer() -> None:
     answer = msgspec.json.decode(wire.write_item(value))
     assert answer["title"] == "t"
     assert base64.b64decode(answer["preview"]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30])
+def test_an_integer_of_a_table_has_64_bits(value: int) -> None:
+    @dataclass
+    class Row:
+        count: int
+        more: int | None = None
+
+    def counts(rows: Annotated[pd.DataFrame, hw.Rows(Row)]) -> hw.Batch[int]:
+        raise NotImplementedError
+
+    wire = wire_of(counts)
+    wire.read_json(msgspec.json.encode({"count": 2**63 - 1, "more": -(2**63)}))
+    for row in ({"count": value}, {"count": 1, "more": value}):
+        with pytest.raises(BadInput, match=r"expected int"):
+            wire.read_json(msgspec.json.encode(row))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import headway as hw
 from headway.errors import BadInput, BadOutput, CallerError, UnsupportedMedia
-from headway.model.call import Result
+from headway.model.call import Block, Result
 from headway.model.signature import read_signature
 from headway.model.wire import Wire
 
@@ -106,6 +106,89 @@ def test_an_integer_has_64_bits_wherever_it_stands(name: str) -> None:
     for value in (2**63, 2**64, -(2**63) - 1, 10**30):
         with pytest.raises(BadInput, match=rf"\$\.{name}.*expected .*int"):
             wire.read_json(msgspec.json.encode(given(value)))
+
+
+@dataclass
+class Part:
+    """Integers of an author's own type."""
+
+    size: int
+    sizes: list[int] = field(default_factory=list)
+    ratio: float = 0.5
+    parts: "list[Part] | None" = None
+
+
+class Tagged(TypedDict, total=False):
+    """The same as a dict."""
+
+    size: int
+    more: dict[str, Any]
+
+
+def structs(part: Part, tagged: Tagged, anything: Any) -> Part:
+    return part
+
+
+def flat(part: Part) -> dict[str, Part]:
+    return {"a": part}
+
+
+LARGE = (2**63, -(2**63) - 1, 10**30)
+PART = {"size": 2**63 - 1, "sizes": [-(2**63)], "ratio": 10**30}
+STRUCTS = {"part": PART, "tagged": {"size": 1}, "anything": [{"a": 1}]}
+PLACES = [
+    ({"part": {"size": "HERE"}}, "$.part.size"),
+    ({"part": {"size": 1, "sizes": [1, "HERE"]}}, "$.part.sizes[1]"),
+    ({"part": {"size": 1, "parts": [{"size": "HERE"}]}}, "$.part.parts[0].size"),
+    ({"tagged": {"size": "HERE"}}, "$.tagged.size"),
+    ({"tagged": {"more": {"a": ["HERE"]}}}, "$.tagged.more.a[0]"),
+    ({"anything": [{"a": ["HERE"]}]}, "$.anything[0].a[0]"),
+]
+
+
+@pytest.mark.parametrize("value", LARGE)
+@pytest.mark.parametrize(("change", "place"), PLACES)
+def test_an_integer_has_64_bits_in_a_struct_too(
+    change: dict[str, Any], place: str, value: int
+) -> None:
+    wire = wire_of(structs)
+    wire.read_json(msgspec.json.encode(STRUCTS))
+    bound = f"<= {2**63 - 1}" if value > 0 else f">= {-(2**63)}"
+    body = msgspec.json.encode({**STRUCTS, **change}).replace(b'"HERE"', b"%d" % value)
+    with pytest.raises(BadInput) as caught:
+        wire.read_json(body)
+    assert caught.value.message == f"{place}: expected int {bound}"
+    with pytest.raises(BadInput, match=r"\$\[1\]"):
+        wire.read_json(b"[" + msgspec.json.encode(STRUCTS) + b"," + body + b"]")
+
+
+@pytest.mark.parametrize("value", LARGE)
+def test_an_integer_of_a_struct_has_64_bits_in_a_tensor_of_json_too(value: int) -> None:
+    wire = wire_of(flat)
+    good, bad = (b'{"size":%d,"sizes":[1]}' % n for n in (1, value))
+    assert wire.read_blocks({"part": Block("bytes", (1,), [good])}).rows == 1
+    with pytest.raises(BadInput, match=r"\$\.size: expected int"):
+        wire.read_blocks({"part": Block("bytes", (1,), [bad])})
+
+
+@pytest.mark.parametrize("value", LARGE)
+def test_an_answer_that_is_a_struct_has_64_bits_too(value: int) -> None:
+    for function, form in ((structs, lambda part: part), (flat, lambda part: {"a": part})):
+        wire = wire_of(function)
+        fine = form(Part(2**63 - 1, [-(2**63)], 1e30))
+        assert b"e30" in wire.write_item(wire.check_item(fine)).replace(b"e+30", b"e30")
+        answer = wire.check_item(form(Part(1, [value])))
+        with pytest.raises(BadOutput, match=r"sizes\[0\]: expected int"):
+            wire.write_item(answer)
+        with pytest.raises(BadOutput, match=r"sizes\[0\]: expected int"):
+            wire.write_blocks(Result([answer]))
+
+
+def test_long_digits_that_are_no_integers_are_taken() -> None:
+    wire = wire_of(structs)
+    anything = ["1" * 40, 0.1234567890123456789, 1e30]
+    call = wire.read_json(msgspec.json.encode({**STRUCTS, "anything": anything}))
+    assert call.columns["anything"] == [anything]
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30])
