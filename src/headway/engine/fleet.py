@@ -156,13 +156,18 @@ class Fleet:
         return self._try_again(now, reason)
 
     def _try_again(self, now: float, reason: str) -> Orders:
-        """A worker ended before it was ready: start another one, later each time, and five times at most."""
+        """A worker ended before it was ready: start another one, later each time, and five times at most.
+
+        Whoever of its generation is left goes on; when nobody is, the generation is given up.
+        """
         self._back_off.died(now)
-        if self._back_off.is_hopeless:
-            deaths = self._back_off.deaths
-            why = f"{deaths} workers in a row died before they were ready: {reason}"
-            return self._give_up(why, now)
-        return self.start(now)
+        if not self._back_off.is_hopeless:
+            return self.start(now)
+        deaths = self._back_off.deaths
+        self.failure = f"{deaths} workers in a row died before they were ready: {reason}"
+        if any(m.phase is not Phase.LEAVING for m in self._current()):
+            return []
+        return self._give_up(self.failure, now)
 
     def _give_up(self, reason: str, now: float) -> Orders:
         """Try this generation no more; an older one that serves goes on, as if nothing had been tried."""
@@ -237,6 +242,11 @@ class Fleet:
             elif member.phase is not Phase.STARTING and silent_s > self.hang_kill_s:
                 orders.append((Order.KILL, member.id))
         return orders + self.start(now)
+
+    @property
+    def has_failed(self) -> bool:
+        """Nobody serves, nobody may yet, and nobody is started any more."""
+        return bool(self.failure) and all(m.phase is Phase.LEAVING for m in self.members.values())
 
     @property
     def is_proven(self) -> bool:

@@ -129,7 +129,7 @@ class Party:
     @property
     def has_failed(self) -> bool:
         """Nobody serves this model, and nobody is started any more."""
-        return bool(self.fleet.failure) and not self.fleet.ready
+        return self.fleet.has_failed
 
     def replace(self, spec: ModelSpec) -> None:
         """Start new workers by a new specification; the old ones serve until then, and if it can't be loaded."""
