@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http.client
+import itertools
 import os
 import random
 import signal
@@ -294,6 +295,7 @@ def test_P28_settings_good_and_bad_each_tenth_of_a_second_fail_nobody_and_leak_n
     with ledger_server(tmp_path, "--gateways", "2", config=before) as server:
         rng = random.Random(seed())
         case = Case(server, per_s=250, is_counted=False)  # who waits for the last one asks too
+        settings = itertools.cycle(rng.sample(both := GOOD_SETTINGS + BAD_SETTINGS, len(both)))
         is_over = threading.Event()
 
         def write(text: str) -> None:
@@ -304,7 +306,7 @@ def test_P28_settings_good_and_bad_each_tenth_of_a_second_fail_nobody_and_leak_n
 
         def reload_on() -> None:
             while not is_over.wait(rng.choice((0.1, 0.1, 0.1, 0.1, 0.1, 1.5))):
-                write(PLAIN.format(setting=rng.choice(GOOD_SETTINGS + BAD_SETTINGS)))
+                write(PLAIN.format(setting=next(settings)))
             write(before)
             last = server.admin("POST", "/reload").json["generation"]
             wait_until(lambda: set(generations(server).values()) == {last}, "the last one serves")

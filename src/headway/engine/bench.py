@@ -14,7 +14,7 @@ from dataclasses import dataclass
 ROW = 5
 OUT_S = 30.0
 LONGEST_S = 300.0
-CHANCE = 2e-4
+CHANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)

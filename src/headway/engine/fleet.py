@@ -149,7 +149,8 @@ class Fleet:
         if member is None or member.phase is Phase.LEAVING:
             return self.start(now)
         self.restarts += 1
-        if member.phase not in (Phase.STARTING, Phase.JOINING):
+        had_loaded = member.phase is not Phase.STARTING and member.generation == self._proven
+        if had_loaded or member.phase in _SERVING:
             self._back_off.lived()
             self.failure = ""  # what has served is worth a new row of tries
             return self.start(now)
