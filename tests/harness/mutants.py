@@ -322,8 +322,8 @@ MUTANTS = (
     Mutant(
         "retire one worker too many",
         "engine/fleet.py",
-        "spare = max(0, len(ready) + len(old) - self.size)",
-        "spare = max(0, len(ready) + len(old) - self.size + 1)",
+        "leaving = serving[: max(0, len(serving) - self.size)]",
+        "leaving = serving[: max(0, len(serving) - self.size + 1)]",
         SIMULATED,
     ),
     Mutant(

@@ -101,7 +101,9 @@ class Bench:
         out = sorted((r.until, worker) for worker, r in self._records.items() if r.until)
         for n, (until, worker) in enumerate(out):
             if until <= now or 2 * (len(out) - n) > others + len(out):
-                self._records[worker].until = 0.0
+                record = self._records[worker]
+                record.until = 0.0
+                record.grabs = record.requests = 0  # of what came while it was out
                 yield worker
 
 

@@ -109,7 +109,7 @@ def test_a_worker_that_fails_while_the_other_answers_is_out_after_a_row_and_long
     for _ in range(12):
         grabs = 0
         while 1 not in world.out:
-            world.answer(0)
+            world.answer(0, 4)
             world.fail(1)
             grabs += 1
         assert grabs == ROW
@@ -176,9 +176,22 @@ def test_the_last_and_more_than_half_are_never_out() -> None:
 def test_who_is_out_is_let_in_when_the_others_have_gone() -> None:
     world = World(2)
     for _ in range(ROW):
-        world.answer(0)
+        world.answer(0, 4)
         world.fail(1)
     assert world.inside == [0]
     world.workers.discard(0)
     world.bench.left(0)
     assert world.look() == [1]
+
+
+def test_what_fails_while_a_worker_is_out_does_not_count_when_it_is_in_again() -> None:
+    world = World(3)
+    for n in range(ROW + 1):
+        world.answer(0, 9)
+        assert bool(world.fail(2)) == (n == ROW - 1), "the last one was in it already"
+    world.now += OUT_S
+    assert world.look() == [2]
+    for _ in range(ROW - 1):
+        world.answer(0, 9)
+        assert not world.fail(2)
+    assert world.fail(2)
