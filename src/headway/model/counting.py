@@ -2,7 +2,7 @@
 
 A tiny row costs many times its bytes once it is read, so its number has to be known first. The count is right for
 valid JSON; what is malformed gets some number, and the reader says what is wrong with it. Vectors of a piece at a
-time: no Python object a row, and little memory, whatever the body is.
+time: no Python object a row; copies of the whole body only where it holds a backslash.
 """
 
 PIECE_BYTES = 2**18
