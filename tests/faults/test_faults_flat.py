@@ -13,6 +13,7 @@ import pytest
 from harness import census
 from harness.case import ledger_server
 from harness.checker import Slope, slope
+from harness.figures import Figures
 from rawclient import request
 from serving import Server
 
@@ -90,10 +91,12 @@ def growth(server: Server, batch: bytes, warm: int, measured: int) -> dict[str, 
     return {name: slope(answers, sizes) for name, sizes in held.items()}
 
 
-def test_P42_memory_is_flat_to_five_bytes_a_request(tmp_path: Path) -> None:
+def test_P42_memory_is_flat_to_five_bytes_a_request(tmp_path: Path, figures: Figures) -> None:
     with ledger_server(tmp_path, gateways=1, workers=1) as server:
         found = growth(server, GOOD + REFUSED, WARM, MEASURED)
         assert all(s.upper < BOUND_BYTES for s in found.values()), found
+        for name, grown in found.items():
+            figures(f"{name}, at most", grown.upper, "bytes a request")
 
 
 def test_P42_a_predictor_that_leaks_little_is_seen(tmp_path: Path) -> None:

@@ -26,10 +26,10 @@ BOUND_BYTES = 100.0
 """A request, in the short form: 5 are promised over a million, and this run has tens of thousands."""
 
 
-def growth(server: Server, mix: Mix, allowed: dict[str, str]) -> dict[str, Slope]:
+def growth(server: Server, mix: Mix) -> dict[str, Slope]:
     """Bytes a request that gateway and workers grow by, after a warm-up."""
-    Case(server, mix=mix, per_s=0, most=20_000, allowed=ways(**allowed)).run(0).see()
-    case = Case(server, mix=mix, per_s=0, most=30_000, allowed=ways(**allowed))
+    Case(server, mix=mix, per_s=0, most=20_000).run(0).see()
+    case = Case(server, mix=mix, per_s=0, most=30_000)
     pids = {"gateway": server.gateways()[0], "worker": server.workers("text")[0]}
     asked: list[float] = []
     held: dict[str, list[float]] = {name: [] for name in pids}
@@ -55,31 +55,15 @@ def growth(server: Server, mix: Mix, allowed: dict[str, str]) -> dict[str, Slope
     }
 
 
-KINDS_OF_LOAD: dict[str, tuple[Mix, dict[str, str]]] = {
-    "ordinary": (Mix(many=0.1), {}),
-    "errors": (Mix(bad=0.4, rejected=0.4, v2=0.0), {}),
-    "leavers_and_late": (Mix(leaver=0.2, hurried=0.4), {}),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS_OF_LOAD)
-def test_P42_memory_does_not_grow_with_requests(
-    tmp_path: Path, kind: str, figures: Figures
+def test_P42_memory_does_not_grow_with_those_who_leave_and_those_who_are_late(
+    tmp_path: Path, figures: Figures
 ) -> None:
-    mix, allowed = KINDS_OF_LOAD[kind]
+    """Ordinary requests and errors, and a predictor that leaks: `test_faults_flat`."""
     with ledger_server(tmp_path, gateways=1, workers=1) as server:
-        found = growth(server, mix, allowed)
+        found = growth(server, Mix(leaver=0.2, hurried=0.4))
         assert all(s.per_unit - 1.96 * s.error < BOUND_BYTES for s in found.values()), found
         for name, grown in found.items():
-            figures(name, grown.per_unit, "bytes a request")
-
-
-def test_P42_the_check_bites_a_predictor_that_leaks(tmp_path: Path) -> None:
-    with ledger_server(tmp_path, gateways=1, workers=1) as server:
-        found = growth(server, Mix(v2=0.0, many=0.0, prefix=f"leak {'x' * 100} "), {})
-        leak = found["worker"]
-        assert leak.per_unit - 1.96 * leak.error > BOUND_BYTES, found
-        assert found["gateway"].per_unit < BOUND_BYTES, found
+            figures(f"{name}, leavers and late", grown.per_unit, "bytes a request")
 
 
 def test_P45_metrics_are_the_ledger_also_after_processes_were_killed(

@@ -317,7 +317,7 @@ MUTANTS = (
         "engine/bench.py",
         "            if until <= now or 2 * (len(out) - n) > others + len(out):",
         "            if until <= now:",
-        f"{BENCH}TestLaws",
+        f"{BENCH}test_who_is_out_is_let_in_when_the_others_have_gone",
     ),
     Mutant(
         "retire one worker too many",
