@@ -120,6 +120,7 @@ class Party:
         self._told = ""
         """The failure that was last told."""
         self._told_refusal = ""
+        self._told_shortage = ""
 
     @property
     def spec(self) -> ModelSpec:
@@ -134,9 +135,9 @@ class Party:
     def replace(self, spec: ModelSpec) -> None:
         """Start new workers by a new specification; the old ones serve until then, and if it can't be loaded."""
         orders = self.fleet.replace(time.monotonic(), _terms(spec))
-        serving = {m.generation for m in self.fleet.members.values()}
-        self._specs = {g: s for g, s in self._specs.items() if g in serving}
         self._specs[self.fleet.generation] = spec
+        self._specs = {g: s for g, s in self._specs.items() if g in self.fleet.generations}
+        self._told_shortage = ""
         self.obey(orders)
 
     def obey(self, orders: Orders) -> None:
@@ -266,6 +267,7 @@ class Party:
             "plan": loaded.why if loaded else "",
             "failure": self.fleet.failure,
             "refusal": self.fleet.refusal,
+            "shortage": self.fleet.shortage,
             "generation": self.fleet.generation,
             "restarts": self.fleet.restarts,
             "workers": [
@@ -331,7 +333,13 @@ class Party:
             self.obey(self.fleet.parted(worker))
 
     def _judge(self) -> None:
-        """Say so if the model has failed for good, or its newest generation."""
+        """Say so if the model has failed for good, or its newest generation, or if fewer serve than were asked for."""
+        if self.fleet.shortage != self._told_shortage:
+            self._told_shortage = self.fleet.shortage
+            if self._told_shortage:
+                counts = {"ready": self.fleet.ready, "asked": self.fleet.size}
+                extra = {"model": self.spec.name, "reason": self._told_shortage}
+                log.error("fewer_workers", extra={**extra, **counts})
         if self.fleet.refusal != self._told_refusal:
             self._told_refusal = self.fleet.refusal
             if self._told_refusal:
