@@ -108,6 +108,72 @@ def records(caplog: pytest.LogCaptureFixture, message: str) -> list[logging.LogR
     return [r for r in caplog.records if r.getMessage() == message]
 
 
+def test_the_same_failure_is_told_again_after_a_reload(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    party = begun(host)
+    party.hear(1, Refused("load_failed", "no such file"))
+    assert host.troubles() == ["no such file"]
+
+    party.replace(spec())
+    party.hear(2, Refused("load_failed", "no such file"))
+
+    assert host.troubles() == ["no such file"]
+    assert len(records(caplog, "model_failed")) == 2
+
+
+def test_the_same_refusal_is_told_again_after_a_reload(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    party = begun(host)
+    join(party, 1)
+    for worker in (2, 3):
+        party.replace(spec())
+        party.hear(worker, Refused("load_failed", "SyntaxError"))
+
+    assert [r.__dict__["reason"] for r in records(caplog, "generation_given_up")] == [
+        "SyntaxError",
+        "SyntaxError",
+    ]
+
+
+def test_a_failure_is_told_again_though_a_gateway_has_been_introduced_to_a_worker_meanwhile(
+    host: Host,
+) -> None:
+    party = begun(host)
+    told = []
+    for _ in range(2):
+        let_all_die(party)
+        told += host.troubles()
+        party.replace(spec())
+        party.hear(max(party.fleet.members), LOADED)
+
+    assert told == ["5 workers in a row died before they were ready: SIGSEGV"] * 2
+
+
+def test_a_worker_that_is_refused_in_place_of_one_that_served_is_counted_and_logged(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    party = begun(host)
+    join(party, 1)
+    party.ended(1, SIGSEGV)
+    party.hear(2, Refused("load_failed", "the disk is away"))
+    party.ended(2, Death("killed", "SIGKILL of the supervisor"))
+
+    assert host.counted == ["signal", "exit"]
+    assert party.status()["restarts"] == 2
+    (refused,) = records(caplog, "load_refused")
+    assert (refused.levelno, refused.__dict__["worker"]) == (logging.ERROR, 2)
+
+
+def test_a_refusal_of_what_never_served_is_no_restart(host: Host) -> None:
+    party = begun(host)
+    party.hear(1, Refused("load_failed", "SyntaxError"))
+    party.ended(1, Death("killed", "SIGKILL of the supervisor"))
+
+    assert host.counted == []
+
+
 def test_fewer_workers_than_asked_are_told_once(
     host: Host, caplog: pytest.LogCaptureFixture
 ) -> None:
