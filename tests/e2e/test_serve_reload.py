@@ -144,10 +144,11 @@ class Version(hw.Predictor):
 def test_a_reload_right_after_the_ready_line_fails_nobody(folder: Path) -> None:
     """One worker of three is ready then; those that still start are ended for the new generation's."""
     folder.joinpath("version.py").write_text(UNEVEN)
+    starts = folder / "waiting.txt"
+    starts.touch()
     with serving(folder.parent, "served/version.py", "--workers", "3") as server:
         by_signal(server)
         with asking(server) as answers:
-            starts = folder / "waiting.txt"
             wait_until(lambda: starts.read_text().count("yes") >= 3, "the new ones load")
             wait_until(lambda: len(answers) > 50, "the first one of the old ones answers")
             (folder / "go").touch()

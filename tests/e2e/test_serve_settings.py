@@ -1,5 +1,6 @@
 """A reload reads the settings again: what is live changes, all else refuses the reload and says why."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -7,6 +8,22 @@ import pytest
 from serving import Server, serving, wait_until, write_subjects
 
 PROJECT = 'name: gate\npredictor: "subjects.py:Gate"\nworkers: {workers}\n{more}\n'
+
+BAD = """
+import pathlib, time
+import headway as hw
+
+class Gate(hw.Predictor):
+    def load(self):
+        flag = pathlib.Path({flag!r})
+        flag.with_suffix(".loads").touch()
+        while not flag.exists():
+            time.sleep(0.01)
+        raise ValueError("it is bad")
+
+    def predict(self, text: str) -> str:
+        return text
+"""
 
 
 def write(folder: Path, more: str = "", workers: int = 1) -> None:
@@ -86,3 +103,25 @@ def test_what_can_not_be_taken_on_is_refused_in_words_and_all_stays(
         assert server.workers("gate") == before
         assert server.status()["generation"] == 0
         assert server.ask("gate", {"text": "a"}).json == "A"
+
+
+def test_the_last_that_served_starts_again_when_it_was_killed_while_a_bad_one_was_loading(
+    folder: Path,
+) -> None:
+    (folder / "bad.py").write_text(BAD.format(flag=str(folder / "fail")))
+    with serving(folder) as server:
+        (first,) = server.workers("gate")
+        project = PROJECT.format(workers=1, more="").replace("subjects.py:Gate", "bad.py:Gate")
+        (folder / "headway.yaml").write_text(project)
+        assert server.admin("POST", "/reload").status == 202
+        wait_until((folder / "fail.loads").exists, "the bad one loads")
+
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: first not in server.workers("gate"), "the old one is gone")
+        (folder / "fail").touch()
+
+        server.wait_for_workers("gate", 1)
+        assert server.ask("gate", {"text": "x"}).status == 200
+        model = server.status()["models"][0]
+        assert (model["failure"], model["source"]) == ("", "subjects.py:Gate")
+        assert "it is bad" in model["refusal"]

@@ -6,9 +6,10 @@
     READY ──replaced, or one too many──▶ LEAVING ──parted──▶ gone
 
 A replacement joins before the one that it replaces is told to leave. Five deaths in a row before anyone was ready,
-or a load that fails in words, and the generation is given up: an older one that serves goes on under its own terms,
-and if there is none the fleet has failed: it starts nobody until it is replaced. A worker that dies later, of a query
-of death say, is replaced at once, also when the others could not be loaded.
+or a load that fails in words, and the generation is given up: an older one that serves, or the last that did, goes on
+under its own terms, and if there is none the fleet has failed: it starts nobody until it is replaced. While one of the
+generation serves it is not given up: the others are tried on, ever more seldom, and the fleet is short. A worker that
+dies later, of a query of death say, is replaced at once, also when the others could not be loaded.
 """
 
 from collections.abc import Iterator
@@ -85,10 +86,12 @@ class Fleet:
     """Why nobody is started any more; "" while all is well."""
     refusal: str = ""
     """Why the newest generation was given up while an older one serves; "" if it was not."""
+    shortage: str = ""
+    """Why fewer workers serve than are asked for, after five tries; "" once enough do."""
     _next_id: int = 0
     _newest: int = 0
     _terms: dict[int, Terms] = field(default_factory=dict)
-    """Of the generations before this one."""
+    """Of the generations before this one that may yet go on."""
     _proven: int = -1
     """The last generation of which a worker was ever ready."""
     _back_off: BackOff = field(default_factory=BackOff)
@@ -151,39 +154,50 @@ class Fleet:
         self.restarts += 1
         had_loaded = member.phase is not Phase.STARTING and member.generation == self._proven
         if had_loaded or member.phase in _SERVING:
-            self._back_off.lived()
+            self._back_off.reset(now)
             self.failure = ""  # what has served is worth a new row of tries
             return self.start(now)
         return self._try_again(now, reason)
 
     def _try_again(self, now: float, reason: str) -> Orders:
-        """A worker ended before it was ready: start another one, later each time, and five times at most.
+        """A worker ended before it was ready: start another one, later each time.
 
-        Whoever of its generation is left goes on; when nobody is, the generation is given up.
+        After five deaths that goes on only while one of its generation serves. Else whoever is left of it may still be
+        ready; when nobody is left, the generation is given up.
         """
         self._back_off.died(now)
         if not self._back_off.is_hopeless:
             return self.start(now)
         deaths = self._back_off.deaths
-        self.failure = f"{deaths} workers in a row died before they were ready: {reason}"
+        reason = f"{deaths} workers in a row died before they were ready: {reason}"
+        if any(m.phase in _SERVING for m in self._current()):
+            self.shortage = self.shortage or reason
+            return []
+        self.failure = reason
         if any(m.phase is not Phase.LEAVING for m in self._current()):
             return []
-        return self._give_up(self.failure, now)
+        return self._give_up(reason, now)
 
     def _give_up(self, reason: str, now: float) -> Orders:
-        """Try this generation no more; an older one that serves goes on, as if nothing had been tried."""
-        self.failure = reason
+        """Try this generation no more: an older one that serves goes on, as if nothing had been tried.
+
+        If there is none, the last that served is started again: it may have died meanwhile.
+        """
+        self.failure, self.shortage = reason, ""
         orders = [(Order.KILL, m.id) for m in list(self._current()) if m.phase not in _SERVING]
         for _, given_up in orders:
             del self.members[given_up]
-        if older := [
+        older = [
             m.generation
             for m in self.members.values()
             if m.generation < self.generation and m.phase in _SERVING
-        ]:
-            self.generation, self.failure, self.refusal = max(older), "", reason
-            self._take_on(self._terms[self.generation])
+        ]
+        good = max(older, default=self._proven)
+        if good in self._terms:
+            self.generation, self._proven, self.failure, self.refusal = good, good, "", reason
+            self._take_on(self._terms.pop(good))
             self._back_off.reset(now)
+            orders += self.start(now)
         return orders
 
     def _take_on(self, terms: Terms) -> None:
@@ -212,14 +226,14 @@ class Fleet:
         orders: Orders = [(Order.KILL, id) for id in stale]
         for id in stale:
             del self.members[id]
-        serving = {m.generation for m in self.members.values()}
+        kept = {m.generation for m in self.members.values()} | {self._proven}
         self._terms[self.generation] = Terms(self.size, self.load_timeout_s, self.hang_kill_s)
-        self._terms = {g: t for g, t in self._terms.items() if g in serving}
+        self._terms = {g: t for g, t in self._terms.items() if g in kept}
         self._newest += 1
         self.generation = self._newest
         if terms is not None:
             self._take_on(terms)
-        self.failure = self.refusal = ""
+        self.failure = self.refusal = self.shortage = ""
         self._back_off.reset(now)
         return orders + self.start(now)
 
@@ -255,6 +269,11 @@ class Fleet:
         return self._proven == self.generation
 
     @property
+    def generations(self) -> set[int]:
+        """This one, and those before it of which a worker may yet serve or be started."""
+        return {self.generation, *self._terms}
+
+    @property
     def ready(self) -> int:
         """Workers that take requests."""
         return sum(1 for m in self.members.values() if m.phase is Phase.READY)
@@ -269,7 +288,12 @@ class Fleet:
         return (Order.START, id)
 
     def _retire_old(self) -> Orders:
-        """Tell whoever is too many to leave: first who answers nobody now, then who is of an older generation."""
+        """Tell whoever is too many to leave: first who answers nobody now, then who is of an older generation.
+
+        A shortage is over once none but the newest are needed.
+        """
+        if sum(m.phase in _SERVING for m in self._current()) >= self.size:
+            self.shortage = ""
         serving = sorted(
             (m for m in self.members.values() if m.phase in _SERVING),
             key=lambda m: (m.phase is Phase.READY, m.generation),

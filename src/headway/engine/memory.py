@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+_PF_EXITING = 0x4
+"""The kernel's flag of a task that exits, in the ninth field of /proc/PID/stat."""
 _KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
@@ -35,7 +37,7 @@ class Memory:
                 self._v2 = (root, point)
 
     def place(self, pid: int) -> Place:
-        """Where the kills of a process's group are counted now."""
+        """Where the kills of a process's group are counted now; nothing is known of one that is ending."""
         groups = [line.split(":", 2) for line in _read(f"/proc/{pid}/cgroup").splitlines()]
         for number, controllers, path in groups:
             if "memory" in controllers.split(","):
@@ -44,7 +46,8 @@ class Memory:
                 file = _file(self._v2, path, "memory.events")
             else:
                 continue
-            if (kills := count(file)) is not None:
+            # v1 shows whoever is ending in the root group. Looked at last: who is not ending now was not before.
+            if (kills := count(file)) is not None and not _is_ending(pid):
                 return Place(file, kills)
         return Place("", 0)
 
@@ -53,6 +56,12 @@ def count(file: str) -> int | None:
     """The kills that a file counts; None if it does not."""
     found = _KILLS.search(_read(file))
     return int(found[1]) if found else None
+
+
+def _is_ending(pid: int) -> bool:
+    """Whether a process has begun to exit, or is gone."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return not fields or bool(int(fields[6]) & _PF_EXITING)
 
 
 def _file(mount: tuple[str, str], path: str, name: str) -> str:

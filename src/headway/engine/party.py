@@ -120,6 +120,7 @@ class Party:
         self._told = ""
         """The failure that was last told."""
         self._told_refusal = ""
+        self._told_shortage = ""
 
     @property
     def spec(self) -> ModelSpec:
@@ -134,9 +135,9 @@ class Party:
     def replace(self, spec: ModelSpec) -> None:
         """Start new workers by a new specification; the old ones serve until then, and if it can't be loaded."""
         orders = self.fleet.replace(time.monotonic(), _terms(spec))
-        serving = {m.generation for m in self.fleet.members.values()}
-        self._specs = {g: s for g, s in self._specs.items() if g in serving}
         self._specs[self.fleet.generation] = spec
+        self._specs = {g: s for g, s in self._specs.items() if g in self.fleet.generations}
+        self._told = self._told_refusal = self._told_shortage = ""
         self.obey(orders)
 
     def obey(self, orders: Orders) -> None:
@@ -178,10 +179,19 @@ class Party:
         elif isinstance(message, Pong):
             self.obey(self.fleet.heard(worker, now))
         elif isinstance(message, Refused):
-            extra = {"model": self.spec.name, "code": message.code, "reason": message.reason}
-            log.error("load_refused", extra=extra)
-            self.obey(self.fleet.refused(worker, now, message.reason))
-            self._judge()
+            self._hear_refusal(worker, message)
+
+    def _hear_refusal(self, worker: int, message: Refused) -> None:
+        """A model can't be loaded; that ends a worker unasked if it stood in for one that served."""
+        extra = {"model": self.spec.name, "worker": worker}
+        reasons = {"code": message.code, "reason": message.reason}
+        log.error("load_refused", extra={**extra, **reasons})
+        restarts = self.fleet.restarts
+        orders = self.fleet.refused(worker, time.monotonic(), message.reason)
+        if self.fleet.restarts > restarts:
+            self._host.count_restart(self.spec.name, "exit")
+        self.obey(orders)
+        self._judge()
 
     def hear_gateway(self, serial: int, gateway: int, *, has_joined: bool) -> None:
         """A gateway has linked up with a worker, or has let it go; it counts when all have."""
@@ -197,7 +207,6 @@ class Party:
         member = self.fleet.members.get(worker)
         is_new = member is not None and member.phase is Phase.JOINING
         if is_new and joined >= self._host.gateways.keys():
-            self._told = ""
             self._log_ready(self.loaded[worker])
             self.obey(self.fleet.joined(worker, time.monotonic()))
             self._host.changed()
@@ -266,6 +275,7 @@ class Party:
             "plan": loaded.why if loaded else "",
             "failure": self.fleet.failure,
             "refusal": self.fleet.refusal,
+            "shortage": self.fleet.shortage,
             "generation": self.fleet.generation,
             "restarts": self.fleet.restarts,
             "workers": [
@@ -331,7 +341,13 @@ class Party:
             self.obey(self.fleet.parted(worker))
 
     def _judge(self) -> None:
-        """Say so if the model has failed for good, or its newest generation."""
+        """Say so if the model has failed for good, or its newest generation, or if fewer serve than were asked for."""
+        if self.fleet.shortage != self._told_shortage:
+            self._told_shortage = self.fleet.shortage
+            if self._told_shortage:
+                counts = {"ready": self.fleet.ready, "asked": self.fleet.size}
+                extra = {"model": self.spec.name, "reason": self._told_shortage}
+                log.error("fewer_workers", extra={**extra, **counts})
         if self.fleet.refusal != self._told_refusal:
             self._told_refusal = self.fleet.refusal
             if self._told_refusal:

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from headway.engine.back_off import MAX_DEATHS
+from headway.engine.back_off import LONGEST_S, MAX_DEATHS
 from headway.engine.fleet import SILENT_S, Fleet, Order, Orders, Phase, Terms
 
 
@@ -176,23 +176,65 @@ def test_a_first_load_that_is_refused_is_a_failure_in_its_own_words() -> None:
     assert fleet.failure == ""
 
 
-def test_a_new_one_that_refuses_while_the_last_old_one_leaves_is_a_failure() -> None:
+def test_the_last_that_served_is_started_again_when_it_died_while_what_is_refused_was_loading() -> (
+    None
+):
     fleet = Fleet(1, 60.0, 30.0)
     fleet.start(0.0)
     ready(fleet, 1)
-    fleet.replace(0.0)
+    fleet.replace(0.0, Terms(1, 70.0, 40.0))
     assert ready(fleet, 2) == [(Order.PART, 1)]
-    fleet.replace(0.0)
+    fleet.replace(0.0, Terms(3, 80.0, 50.0))
+    fleet.replace(0.0, Terms(4, 90.0, 60.0))
     fleet.died(2, 0.0, "SIGKILL")
+    assert fleet.generations == {0, 1, 3}
 
-    refused = 0
-    while starting := [m.id for m in fleet.members.values() if m.phase is Phase.STARTING]:
-        refused += 1
-        assert refused < MAX_DEATHS
-        fleet.refused(starting[0], 0.0, "SyntaxError")
-        fleet.tick(0.0)
+    orders = fleet.refused(loading(fleet)[0], 30.0, "SyntaxError")
 
-    assert fleet.failure == "SyntaxError"
+    (started,) = [worker for order, worker in orders if order is Order.START]
+    assert fleet.members[started].generation == fleet.generation == 1
+    assert (fleet.size, fleet.load_timeout_s, fleet.hang_kill_s) == (1, 70.0, 40.0)
+    assert (fleet.failure, fleet.refusal) == ("", "SyntaxError")
+    assert fleet.is_proven
+
+
+def test_what_is_fallen_back_to_is_given_up_in_the_end() -> None:
+    fleet, now = Fleet(1, 60.0, 30.0), 0.0
+    fleet.start(now)
+    ready(fleet, 1)
+    fleet.replace(now)
+    fleet.died(1, now, "SIGKILL")
+    fleet.refused(2, now, "SyntaxError")
+
+    for _ in range(MAX_DEATHS):
+        now += LONGEST_S
+        fleet.tick(now)
+        fleet.refused(loading(fleet)[0], now, "the disk is away")
+
+    assert "the disk is away" in fleet.failure
+    assert fleet.has_failed
+    assert fleet.tick(now + LONGEST_S) == []
+
+
+def test_an_older_one_that_goes_on_is_proven_though_a_newer_one_was_too() -> None:
+    fleet, now = Fleet(2, 60.0, 1e9), 0.0
+    fleet.start(now)
+    ready(fleet, 1)
+    ready(fleet, 2)
+    fleet.replace(now)
+    assert ready(fleet, 3) == [(Order.PART, 1)]
+    fleet.died(3, now, "SIGSEGV")
+    while fleet.generation == 1:
+        now += 1.0
+        fleet.tick(now)
+        for worker in loading(fleet):
+            fleet.died(worker, now, "SIGSEGV")
+    assert fleet.generation == 0
+    fleet.tick(now)
+
+    fleet.refused(loading(fleet)[0], now, "the disk is away")
+
+    assert not fleet.failure, "what has been loaded before can be loaded again"
 
 
 def test_each_reload_retires_what_the_one_before_it_started() -> None:
@@ -261,22 +303,99 @@ def test_a_failure_is_over_when_one_that_was_still_loading_is_ready() -> None:
     assert fleet.failure == ""
 
 
-def test_the_last_one_that_serves_is_replaced_though_no_other_could_be_loaded() -> None:
-    """Of two copies only one fits into memory, say: when it dies there is room for another."""
-    fleet, worker, now = Fleet(2, 60.0, 30.0), 2, 0.0
-    fleet.start(now)
-    ready(fleet, 1)
-    while not fleet.failure:
-        fleet.heard(1, now)
-        fleet.died(worker, now, "SIGKILL")
+def loading(fleet: Fleet) -> list[int]:
+    return [m.id for m in fleet.members.values() if m.phase is Phase.STARTING]
+
+
+def starve(fleet: Fleet, now: float) -> float:
+    """Let whoever loads die, until the fleet says that it is short; returns the time."""
+    deaths = 0
+    while not fleet.shortage:
+        for worker in list(fleet.members):
+            fleet.heard(worker, now)
+        for worker in loading(fleet):
+            deaths += 1
+            assert deaths <= MAX_DEATHS
+            fleet.died(worker, now, "SIGKILL")
         now += 0.5
         fleet.tick(now)
-        worker = max(fleet.members)
+    return now
 
-    orders = fleet.died(1, now + 1.0, "SIGSEGV")
+
+def test_the_last_one_that_serves_is_replaced_at_once_though_no_other_could_be_loaded() -> None:
+    """Of two copies only one fits into memory, say: when it dies there is room for another."""
+    fleet = Fleet(2, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1)
+    now = starve(fleet, 0.0)
+    while loading(fleet):
+        fleet.died(loading(fleet)[0], now, "SIGKILL")
+    assert fleet.tick(now) == [], "the next try has to wait"
+
+    orders = fleet.died(1, now, "SIGSEGV")
 
     assert [order for order, _ in orders] == [Order.START, Order.START]
     assert fleet.failure == ""
+
+
+def test_a_fleet_that_is_short_goes_on_trying_ever_more_seldom_while_one_serves() -> None:
+    fleet, tries = Fleet(2, 60.0, 1e9), []
+    fleet.start(0.0)
+    ready(fleet, 1)
+    now = starve(fleet, 0.0)
+    assert "SIGKILL" in fleet.shortage
+    for _ in range(20_000):
+        now += 0.1
+        fleet.heard(1, now)
+        orders = fleet.tick(now)
+        tries += [now for order, _ in orders if order is Order.START]
+        for worker in loading(fleet):
+            fleet.died(worker, now, "SIGKILL")
+
+    assert not fleet.failure
+    waits = [b - a for a, b in itertools.pairwise(tries)]
+    assert len(waits) > 50
+    assert all(LONGEST_S <= wait < LONGEST_S + 0.3 for wait in waits[10:])
+
+    while not (started := [w for order, w in fleet.tick(now) if order is Order.START]):
+        now += 0.5
+        fleet.heard(1, now)
+    assert fleet.shortage
+    ready(fleet, started[0], now)
+    assert not fleet.shortage
+    assert fleet.ready == 2
+
+
+def test_the_last_old_one_leaves_in_the_end_though_five_of_the_new_ones_died_at_first() -> None:
+    fleet = Fleet(2, 60.0, 1e9)
+    fleet.start(0.0)
+    ready(fleet, 1)
+    ready(fleet, 2)
+    fleet.replace(0.0)
+    assert ready(fleet, 3) == [(Order.PART, 1)]
+    now = starve(fleet, 0.0)
+    assert (fleet.generation, fleet.ready, fleet.failure) == (1, 2, "")
+
+    while not (started := [w for order, w in fleet.tick(now) if order is Order.START]):
+        now += 0.5
+        assert now < 2 * LONGEST_S
+        fleet.heard(2, now)
+        fleet.heard(3, now)
+
+    assert ready(fleet, started[0], now) == [(Order.PART, 2)]
+
+
+def test_a_shortage_is_over_when_fewer_are_asked_for_or_other_ones() -> None:
+    resized, replaced = Fleet(2, 60.0, 1e9), Fleet(2, 60.0, 1e9)
+    for fleet in (resized, replaced):
+        fleet.start(0.0)
+        ready(fleet, 1)
+        starve(fleet, 0.0)
+
+    resized.resize(1, 50.0)
+    replaced.replace(50.0)
+
+    assert resized.shortage == replaced.shortage == ""
 
 
 def test_who_is_too_many_leaves_and_never_one_that_answers_before_one_that_is_silent() -> None:
@@ -314,8 +433,8 @@ def test_one_that_refuses_after_it_was_replaced_is_killed_and_forgotten() -> Non
     ready(fleet, 1)
     fleet.loaded(2, 0.0)
     fleet.replace(0.0)
-    fleet.refused(3, 0.0, "SyntaxError")
-    assert [order for order, _ in fleet.tick(0.0)] == [Order.START]
+    orders = fleet.refused(3, 0.0, "SyntaxError")
+    assert [order for order, _ in orders] == [Order.KILL, Order.KILL, Order.START]
 
     assert fleet.refused(3, 0.0, "SyntaxError") == [(Order.KILL, 3)]
     assert 3 not in fleet.members
