@@ -37,6 +37,8 @@ class Pool:
         self.name = name
         self.tally = tally
         self.settings = ModelSettings()
+        self.longest_turns_s = 0.0
+        """A Want is answered within this: all other gateways, and one that has died, have had a turn by then."""
         self.batcher = Batcher(Limits())
         self.links: list[SlotLink] = []
         self.free: list[SlotLink] = []
@@ -62,6 +64,7 @@ class Pool:
     def configure(self, settings: ModelSettings, loaded: Loaded, gateways: int) -> None:
         """Take on what a loaded worker says of the model; bounds are shared out among the gateways."""
         self.settings = settings
+        self.longest_turns_s = gateways * (settings.timeout_s + settings.hang_kill_s)
         self.description = loaded.description
         self.batcher.limits = Limits(
             max(1, settings.max_queue // gateways),
