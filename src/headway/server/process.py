@@ -162,6 +162,7 @@ class Process:
         except ConfigError as e:  # the key file was good when the supervisor looked
             log.error("settings_refused", extra={"reason": e.message})
         else:
+            allow_descriptors(settings.max_connections + _OTHER_DESCRIPTORS)
             self._listener.adapt(settings)
 
     def _get_ready(self) -> None:
