@@ -185,3 +185,31 @@ def test_many_gateways_all_get_their_turn_at_a_slot(tmp_path: Path) -> None:
     with serving(tmp_path, "subjects.py:Mix", "--gateways", "5", "--workers", "1") as server:
         asked = [server.ask_later("subjects", {"number": n}) for n in range(60)]
         assert [a.result(30).json for a in asked] == [mix(n) for n in range(60)]
+
+
+def test_a_successor_listens_though_a_slot_hangs_and_has_its_worker_replaced(
+    tmp_path: Path,
+) -> None:
+    """The gateway whose call hangs dies before it could tell of it."""
+    write_subjects(tmp_path)
+    flags = ["--gateways", "1", "--workers", "1", "--timeout-s", "2", "--hang-kill-s", "1"]
+    with serving(tmp_path, "subjects.py:Gate", *flags) as server:
+        (worker,), (victim,) = server.workers("subjects"), server.gateways()
+        with closing(server.send("subjects", {"text": "hung", "until": "never"})):
+            server.wait_for_line("entered.txt", "hung")
+            os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: is_live(server), "the successor listens", 3)
+        assert worker in server.workers("subjects"), "it listens before the worker is given up"
+        wait_until(lambda: worker not in server.workers("subjects"), "the worker is killed", 6)
+        assert server.records("worker_hangs")
+        server.wait_for_workers("subjects", 1)
+        assert server.ask("subjects", {"text": "next"}).json == "NEXT"
+
+
+def is_live(server: Server) -> bool:
+    try:
+        connection = server.connect(0.5)
+        with closing(connection):
+            return call(connection, "GET", "/health/live").status == 200
+    except (OSError, http.client.HTTPException):
+        return False

@@ -1,9 +1,11 @@
 """New files take the place of old ones while requests go on; broken ones do not."""
 
+import hashlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,28 @@ def test_a_reload_right_after_the_ready_line_fails_nobody(folder: Path) -> None:
         assert [a.body for _, a in answers if a.status != 200] == []
         assert {w["generation"] for w in server.status()["models"][0]["workers"]} == {1}
         assert server.metric("worker_restarts_total", model="version") == 0
+
+
+def test_a_reading_that_hangs_holds_up_no_stop(tmp_path: Path) -> None:
+    """As on a file system that no longer answers; here nobody writes into the pipe that it reads."""
+    write(tmp_path, 1)
+    keys = tmp_path / "keys"
+    keys.write_text(hashlib.sha256(b"a key").hexdigest())
+    with serving(tmp_path, "version.py", "--workers", "1", "--key-file", str(keys)) as server:
+        keys.unlink()
+        os.mkfifo(keys)
+        server.send_signal(signal.SIGHUP)
+        ends: list[int] = []
+
+        def is_read() -> bool:
+            with suppress(OSError):  # ENXIO: nobody has opened it to read
+                ends.append(os.open(keys, os.O_WRONLY | os.O_NONBLOCK))
+            return bool(ends)
+
+        wait_until(is_read, "the file is being read")
+        try:
+            assert server.call("GET", "/health/live").status == 200
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(8) == 0
+        finally:
+            os.close(ends[0])

@@ -1,7 +1,9 @@
 """A reload reads the settings again: what is live changes, all else refuses the reload and says why."""
 
 import os
+import resource
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,20 @@ def test_live_settings_change_with_a_reload(folder: Path) -> None:
         assert server.ask("gate", {"text": "x" * 2000}).status == 200
         server.wait_for_workers("gate", 1)
         assert server.records("reloading")[-1]["generation"] == 1, "the second one is no error"
+
+
+def test_more_connections_get_their_descriptors_with_a_reload(folder: Path) -> None:
+    launcher = folder / "few"
+    launcher.write_text(f'#!/bin/sh\nulimit -S -n 128\nexec {sys.executable} "$@"\n')
+    launcher.chmod(0o755)
+    write(folder, "server: {max_connections: 100}")
+    with serving(folder, by=str(launcher)) as server:
+        (gateway,) = server.gateways()
+        before, _ = resource.prlimit(gateway, resource.RLIMIT_NOFILE)
+        write(folder, "server: {max_connections: 300}")
+        reload(server)
+        after, _ = resource.prlimit(gateway, resource.RLIMIT_NOFILE)
+        assert after == before + 200
 
 
 @pytest.mark.parametrize(

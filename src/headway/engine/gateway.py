@@ -7,7 +7,7 @@ exactly once (`life`). Each model has a pool: its queue (`batcher`) and the slot
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from headway import errors, plugins
@@ -287,31 +287,50 @@ class Gateway:
 
     # Workers come and go
 
-    async def join(self, message: Join, fds: Sequence[int]) -> None:
-        """Link up with a loaded worker, and say Joined when every slot has shown a sign of life."""
+    def join(self, message: Join, fds: Sequence[int]) -> Coroutine[Any, Any, None]:
+        """Know a loaded worker from now on, whatever is said of it next.
+
+        Returns:
+            What links up with it, and says Joined when every slot has shown a sign of life.
+        """
         socks = [socket.socket(fileno=fd) for fd in fds]
-        socks[-1].setblocking(False)
-        peer = Peer(message.worker, Channel(socks[-1]), message.loaded)
-        pool = self.pools[message.model]
-        self._peers[peer.id] = peer
-        if message.generation >= pool.generation:
-            pool.configure(message.settings, message.loaded, self._gateways)
-        for sock in socks[:-1]:
+        for sock in socks:
             sock.setblocking(False)
+        peer = Peer(message.worker, Channel(socks.pop()), message.loaded)
+        self._peers[peer.id] = peer
+        pool = self.pools[message.model]
+        if pool.description is None:
+            pool.configure(message.settings, message.loaded, self._gateways)
+        return self._link_up(peer, message, socks)
+
+    async def _link_up(self, peer: Peer, message: Join, socks: Sequence[socket.socket]) -> None:
+        pool = self.pools[message.model]
+        for sock in socks:
+            if not self._may_use(peer):
+                sock.close()
+                continue
             link = SlotLink(self, pool, peer, sock)
             peer.links.append(link)
             await self.loop.create_unix_connection(lambda link=link: link, sock=sock)  # type: ignore[misc]
-        if peer.is_leaving:  # it was told so meanwhile
-            for link in peer.links:
-                link.close()
+        if not self._may_use(peer):
+            if peer.id not in self._peers:
+                for link in peer.links:
+                    link.close()
             return
         pool.links += [link for link in peer.links if link.is_open]
         pool.trouble = None
         pool.wake()
         pool.demand()
-        if all(await asyncio.gather(*(link.take_probe() for link in peer.links))):
-            pool.generation = max(pool.generation, message.generation)
+        is_alive = all(await asyncio.gather(*(link.take_probe() for link in peer.links)))
+        if is_alive and self._may_use(peer):
+            if message.generation >= pool.generation:
+                pool.generation = message.generation
+                pool.configure(message.settings, message.loaded, self._gateways)
             self._tell(Joined(peer.id))
+
+    def _may_use(self, peer: Peer) -> bool:
+        """Whether nobody has said meanwhile that a worker leaves, or has ended."""
+        return peer.id in self._peers and not peer.is_leaving
 
     def suspend(self, worker: int, *, is_suspended: bool) -> None:
         """Send a worker nothing new, or let it have requests again."""

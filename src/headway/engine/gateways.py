@@ -23,6 +23,7 @@ from headway.config import ServerSettings
 from headway.engine.back_off import BackOff
 from headway.engine.child import Child, Death
 from headway.engine.listening import accepted
+from headway.engine.loan import HANG_S
 from headway.engine.messages import (
     Close,
     Closed,
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 
 _MODULE = "headway.server.process"
 """What such a process runs; it is in a row above this one."""
-HANG_S = 10.0
 LONGEST_BACK_OFF_S = 5.0
 """Longest wait before a gateway is started again: nobody else takes its share of the clients."""
 STEADY_S = 10.0

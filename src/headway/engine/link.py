@@ -51,6 +51,8 @@ class SlotLink(asyncio.Protocol):
         self.is_busy = False
         """The slot has a grab of ours."""
         self.has_asked = False
+        """A Want of ours is unanswered."""
+        self.asked_at = 0.0
         self.is_recalled = False
         """Another gateway wants the credit: it goes back, unless it is spent in this turn of the loop."""
         self.is_blamed = False
@@ -124,8 +126,10 @@ class SlotLink(asyncio.Protocol):
             return 0
 
     def is_overdue(self, now: float) -> bool:
-        """The slot has had a grab for longer than a call may hang past its deadline."""
-        return self.is_busy and now > self.busy_until + self.pool.settings.hang_kill_s
+        """The slot has had a grab for longer than a call may hang past its deadline, whosesoever it is."""
+        if self.is_busy:
+            return now > self.busy_until + self.pool.settings.hang_kill_s
+        return self.has_asked and now > self.asked_at + self.pool.longest_turns_s
 
     @property
     def is_open(self) -> bool:
@@ -164,10 +168,11 @@ class SlotLink(asyncio.Protocol):
         """Ask for the credit that is lent elsewhere."""
         if not self.has_asked:
             self.has_asked = True
+            self.asked_at = time.monotonic()
             self.send(frames.Want())
 
     def take_probe(self) -> asyncio.Future[bool]:
-        """Ask a slot that has no grab of ours for a round trip: an empty grab, or its credit.
+        """Ask a slot for a round trip: an empty grab, or its credit, or the answers of the grab that it has.
 
         The future ends when it has answered, or the link is gone.
         """
@@ -177,7 +182,7 @@ class SlotLink(asyncio.Protocol):
                 self.probe.set_result(False)
             elif self.has_credit:
                 self.grab([], [])
-            else:
+            elif not self.is_busy:
                 self.want()
         return self.probe
 

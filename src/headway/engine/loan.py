@@ -8,6 +8,9 @@ turns, in the order in which they last had it. A holder that has nothing to send
 
 from enum import Enum
 
+HANG_S = 10.0
+"""A gateway that shows no sign of life for so long is ended: a credit that it has is free again."""
+
 
 class Notice(Enum):
     """What a slot tells a gateway."""

@@ -13,6 +13,7 @@ from headway.engine.budget import Budget
 from headway.engine.frames import Entry, Question
 from headway.engine.life import Event, Flight
 from headway.engine.link import Peer, SlotLink
+from headway.engine.loan import HANG_S
 from headway.engine.messages import Loaded
 from headway.engine.patience import Patience
 from headway.engine.rotation import Rotation
@@ -37,6 +38,11 @@ class Pool:
         self.name = name
         self.tally = tally
         self.settings = ModelSettings()
+        self.longest_turns_s = 0.0
+        """A Want is answered within this: all other gateways, and one that has died, have had a turn by then.
+
+        One of the others may stand still with the credit until it is ended.
+        """
         self.batcher = Batcher(Limits())
         self.links: list[SlotLink] = []
         self.free: list[SlotLink] = []
@@ -62,6 +68,8 @@ class Pool:
     def configure(self, settings: ModelSettings, loaded: Loaded, gateways: int) -> None:
         """Take on what a loaded worker says of the model; bounds are shared out among the gateways."""
         self.settings = settings
+        still_s = HANG_S if gateways > 1 else 0.0
+        self.longest_turns_s = gateways * (settings.timeout_s + settings.hang_kill_s) + still_s
         self.description = loaded.description
         self.batcher.limits = Limits(
             max(1, settings.max_queue // gateways),

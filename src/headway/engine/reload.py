@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from headway.config import ModelSpec, ServerSettings
+from headway.engine.aside import aside
 from headway.errors import HeadwayError
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Reload:
         return self._next
 
     def stop(self) -> None:
-        """Reload no more."""
+        """Reload no more, and wait for no reading that is under way."""
         if self._task is not None:
             self._task.cancel()
 
@@ -51,11 +51,7 @@ class Reload:
 
     async def _once(self) -> str:
         try:
-            # A thread for this one time: a slow disk must not hold up the loop.
-            with ThreadPoolExecutor(1) as thread:
-                models, settings = await asyncio.get_running_loop().run_in_executor(
-                    thread, self._read
-                )
+            models, settings = await aside(self._read)
             self._adopt(models, settings)
         except HeadwayError as e:
             return _refused(e.message)

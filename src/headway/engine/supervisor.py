@@ -17,6 +17,7 @@ from typing import Any
 
 from headway import config
 from headway.config import ModelSettings, ModelSpec, ServerSettings
+from headway.engine.aside import aside
 from headway.engine.child import Child, Death, Program, death
 from headway.engine.gateways import Gateways
 from headway.engine.memory import Memory, count
@@ -382,5 +383,5 @@ class Supervisor:
         """Reload when a file has changed. Looking is left to a thread: a slow disk must not hold up the loop."""
         while not self.is_draining:
             await asyncio.sleep(TICK_S)
-            if await asyncio.to_thread(watch.has_changed):
+            if await aside(watch.has_changed):
                 self.reload()

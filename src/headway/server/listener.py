@@ -79,7 +79,6 @@ class Listener:
 
     async def listen(self, listening: socket.socket, context: ssl.SSLContext | None = None) -> None:
         """Accept connections from a listening socket, over TLS if a context is given."""
-        timeout_s = self.settings.head_timeout_s if context else None
         self._queues.append((listening.dup(), context))
         is_unix = listening.family == socket.AF_UNIX
         create = self._loop.create_unix_server if is_unix else self._loop.create_server
@@ -88,7 +87,7 @@ class Listener:
             sock=listening,
             ssl=context,
             backlog=_BACKLOG,
-            ssl_handshake_timeout=timeout_s,
+            ssl_handshake_timeout=self._handshake_s(context),
         )
         self._servers.append(server)
         if self._timer is None:
@@ -105,10 +104,20 @@ class Listener:
         await self.adopt(waiting)
 
     async def adopt(self, waiting: Iterable[tuple[socket.socket, ssl.SSLContext | None]]) -> None:
-        """Serve connections that somebody else has accepted."""
-        for sock, tls in waiting:
-            with contextlib.suppress(OSError):  # it has left meanwhile
-                await self._loop.connect_accepted_socket(lambda: Connection(self), sock, ssl=tls)
+        """Serve connections that somebody else has accepted; over when all handshakes are."""
+        await asyncio.gather(*(self._adopt(sock, tls) for sock, tls in waiting))
+
+    async def _adopt(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        with contextlib.suppress(OSError):  # it has left meanwhile, or is silent
+            await self._loop.connect_accepted_socket(
+                lambda: Connection(self),
+                sock,
+                ssl=tls,
+                ssl_handshake_timeout=self._handshake_s(tls),
+            )
+
+    def _handshake_s(self, context: ssl.SSLContext | None) -> float | None:
+        return self.settings.head_timeout_s if context else None
 
     def stop_listening(self) -> None:
         """Accept no more connections, and close those that no request is under way on."""

@@ -53,6 +53,8 @@ log = logging.getLogger(__name__)
 _DRAIN_LOOK_S = 0.02
 _FAREWELL_S = 0.5
 """Those who are told that the server has stopped have this long to take it; less than a supervisor waits."""
+_MEET_S = 1.0
+"""A slot that is free answers a new gateway within this."""
 _OTHER_DESCRIPTORS = 1024
 """What a gateway may need besides its connections: two for each slot, the listening sockets, its own files."""
 _GC_THRESHOLD = 20_000
@@ -102,10 +104,13 @@ class Process:
         self._listener.close()
 
     async def _meet_all(self) -> None:
-        """Link up with the workers that serve, so that a successor has none to refuse for want of them."""
+        """Link up with the workers that serve, so that a successor has none to refuse for want of them.
+
+        One whose slot is busy for another gateway, or hangs, is not waited for beyond `_MEET_S`.
+        """
         await asyncio.wait((self._introduced, self._stopped), return_when=asyncio.FIRST_COMPLETED)
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=_MEET_S)
 
     def _read(self) -> None:
         messages = self._channel.read()
@@ -157,6 +162,7 @@ class Process:
         except ConfigError as e:  # the key file was good when the supervisor looked
             log.error("settings_refused", extra={"reason": e.message})
         else:
+            allow_descriptors(settings.max_connections + _OTHER_DESCRIPTORS)
             self._listener.adapt(settings)
 
     def _get_ready(self) -> None:

@@ -1,6 +1,7 @@
 """TLS on the listening socket, with certificates made for the test."""
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,30 @@ def test_wrong_files_are_refused_with_their_setting(tmp_path: Path, files: Serve
         with pytest.raises(ConfigError) as caught:
             server_context(settings)
         assert word in str(caught.value)
+
+
+def test_who_is_silent_in_the_queue_holds_nobody_up_at_the_end(
+    play: Any, files: ServerSettings
+) -> None:
+    """Those who wait to be accepted when a drain begins are adopted together, each with its time-out."""
+    context = server_context(files)
+
+    async def scene(house: Any) -> None:
+        pairs = [socket.socketpair() for _ in range(3)]
+        for sock in (sock for pair in pairs for sock in pair):
+            sock.setblocking(False)
+        adopting = asyncio.gather(house.listener.adopt([(ours, context) for ours, _ in pairs]))
+        *silent, (_, last) = pairs
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection(
+                sock=last, ssl=trusting(), server_hostname="localhost"
+            )
+            writer.write(GET)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            assert not adopting.done(), "the others have their time"
+            await adopting
+        writer.transport.abort()
+        for _, theirs in silent:
+            theirs.close()
+
+    play(scene, context=context, head_timeout_s=1.0)
