@@ -129,9 +129,7 @@ def test_impatience_does_not_change_the_exit_code(folder: Path) -> None:
         server.wait_for_line("entered.txt", "held")
         while server.process.poll() is None:
             server.send_signal(signal.SIGTERM)
-            time.sleep(
-                0.001
-            )  # asyncio reads signals until there are none: a flood of them is all that it would read
+            time.sleep(0.001)  # asyncio reads signals until there are none, and nothing else
         assert server.wait() == Exit.GRACE
 
 

@@ -23,7 +23,7 @@ LIMIT_S = 60.0
 """A test that takes longer has caught its mutant too: it hangs."""
 
 GRAB = "tests/unit/engine/test_grab.py::"
-BENCH = "tests/unit/engine/test_bench.py::"
+EJECTION = "tests/unit/engine/test_ejection.py::"
 BUDGET = "tests/unit/engine/test_budget.py::"
 CAP = "tests/unit/engine/test_cap.py::"
 LAWS = "tests/unit/engine/test_batcher.py::TestLaws"
@@ -300,24 +300,24 @@ MUTANTS = (
     ),
     Mutant(
         "eject whom chance has struck",
-        "engine/bench.py",
+        "engine/ejection.py",
         "    return bool(share**record.grabs <= CHANCE)",
         "    return True",
-        f"{BENCH}test_a_model_that_fails_everywhere_ejects_nobody",
+        f"{EJECTION}test_a_model_that_fails_everywhere_ejects_nobody",
     ),
     Mutant(
         "eject the last",
-        "engine/bench.py",
+        "engine/ejection.py",
         "        if record.until or not has_room or",
         "        if record.until or",
-        f"{BENCH}TestLaws",
+        f"{EJECTION}TestLaws",
     ),
     Mutant(
         "let nobody in before his time",
-        "engine/bench.py",
+        "engine/ejection.py",
         "            if until <= now or 2 * (len(out) - n) > others + len(out):",
         "            if until <= now:",
-        f"{BENCH}test_who_is_out_is_let_in_when_the_others_have_gone",
+        f"{EJECTION}test_who_is_out_is_let_in_when_the_others_have_gone",
     ),
     Mutant(
         "retire one worker too many",

@@ -1,4 +1,4 @@
-"""Who of a model's workers may get requests of this gateway: what `bench` decides is carried out here. Thin.
+"""Who of a model's workers may get requests of this gateway: what `ejection` decides is carried out here. Thin.
 
 Each gateway decides by itself, of what it sees: no worker waits for the word of another process. The supervisor is
 told, for the log and for the operator.
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.bench import Bench, Counts
+from headway.engine.ejection import Counts, Ejections
 from headway.engine.frames import Answer
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Ejected
@@ -29,7 +29,7 @@ class Rotation:
     def __init__(self, pool: "Pool", tell: Callable[[Any], object]) -> None:
         self._pool = pool
         self._tell = tell
-        self._bench = Bench()
+        self._ejections = Ejections()
         self._alarm: asyncio.TimerHandle | None = None
 
     def judge(self, link: SlotLink, answers: Sequence[Answer]) -> None:
@@ -37,7 +37,7 @@ class Rotation:
         peer = link.worker
         if any(a.outcome == _OK for a in answers):
             peer.is_doubted = peer.is_suspended  # what comes late from one who is out says little
-            self._bench.well(peer.id)
+            self._ejections.well(peer.id)
             return
         failed = sum(a.outcome in _FAULTS for a in answers)
         if not failed or link.is_blamed:
@@ -45,7 +45,7 @@ class Rotation:
         peer.is_doubted = link.is_blamed = True
         tally, others = self._pool.tally, len(self._peers() - {peer})
         counts = Counts(tally.cells[_OK], sum(tally.cells[i] for i in _FAULTS))
-        out_s = self._bench.failed(peer.id, failed, counts, others, time.monotonic())
+        out_s = self._ejections.failed(peer.id, failed, counts, others, time.monotonic())
         if out_s:
             peer.rest(is_ejected=True)
             tally.ejected()
@@ -55,7 +55,7 @@ class Rotation:
     def review(self) -> None:
         """Let in whose time is over, or who is needed now: a worker has gone, or stands still."""
         known = {link.worker.id: link.worker for link in self._pool.links}
-        for worker in list(self._bench.due(len(self._peers()), time.monotonic())):
+        for worker in list(self._ejections.due(len(self._peers()), time.monotonic())):
             peer = known.get(worker)
             if peer is not None:
                 peer.rest(is_ejected=False)
@@ -65,8 +65,8 @@ class Rotation:
 
     def left(self, peer: Peer) -> None:
         """A worker gets nothing any more."""
-        self._bench.left(peer.id)
-        if self._bench.out:
+        self._ejections.left(peer.id)
+        if self._ejections.out:
             self.review()
 
     def _peers(self) -> set[Peer]:
@@ -81,5 +81,5 @@ class Rotation:
     def _ring(self) -> None:
         self._alarm = None
         self.review()
-        if self._bench.out:
+        if self._ejections.out:
             self._set_alarm()

@@ -41,7 +41,7 @@ class Record:
     """When it is let in again; 0.0 while it is in."""
 
 
-class Bench:
+class Ejections:
     """The workers of one model that have failed, and those that are out."""
 
     def __init__(self) -> None:

@@ -7,14 +7,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from headway.engine.bench import LONGEST_S, OUT_S, ROW, Bench, Counts
+from headway.engine.ejection import LONGEST_S, OUT_S, ROW, Counts, Ejections
 
 
 class World:
     """Workers, what they have answered, and who is out."""
 
     def __init__(self, workers: int) -> None:
-        self.bench = Bench()
+        self.ejected = Ejections()
         self.now = 1000.0
         self.good = self.bad = 0
         self.workers = set(range(workers))
@@ -29,7 +29,7 @@ class World:
 
     def answer(self, worker: int, requests: int = 1) -> None:
         self.good += requests
-        self.bench.well(worker)
+        self.ejected.well(worker)
         if worker not in self.out:
             self.rows[worker] = self.times[worker] = 0
 
@@ -38,7 +38,7 @@ class World:
         self.rows[worker] += 1
         others = len(self.workers - self.out.keys() - {worker})
         counts = Counts(self.good, self.bad)
-        out_s = self.bench.failed(worker, requests, counts, others, self.now)
+        out_s = self.ejected.failed(worker, requests, counts, others, self.now)
         if out_s:
             assert worker not in self.out
             assert self.rows[worker] >= ROW
@@ -50,7 +50,7 @@ class World:
         return out_s
 
     def look(self) -> list[int]:
-        let_in = list(self.bench.due(len(self.inside), self.now))
+        let_in = list(self.ejected.due(len(self.inside), self.now))
         for worker in let_in:
             del self.out[worker]
             self.rows[worker] = 0
@@ -81,7 +81,7 @@ class Laws(RuleBasedStateMachine):
             worker = data.draw(st.sampled_from(sorted(self.world.workers)))
             self.world.workers.discard(worker)
             self.world.out.pop(worker, None)
-            self.world.bench.left(worker)
+            self.world.ejected.left(worker)
             self.world.look()
 
     @rule(later_s=st.floats(0, 400))
@@ -93,7 +93,7 @@ class Laws(RuleBasedStateMachine):
     @invariant()
     def half_are_in(self) -> None:
         if hasattr(self, "world"):
-            assert self.world.bench.out == len(self.world.out)
+            assert self.world.ejected.out == len(self.world.out)
             assert 2 * len(self.world.out) <= len(self.world.workers)
             assert self.world.inside or not self.world.workers
 
@@ -180,7 +180,7 @@ def test_who_is_out_is_let_in_when_the_others_have_gone() -> None:
         world.fail(1)
     assert world.inside == [0]
     world.workers.discard(0)
-    world.bench.left(0)
+    world.ejected.left(0)
     assert world.look() == [1]
 
 
