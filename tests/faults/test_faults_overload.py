@@ -77,6 +77,62 @@ def test_P15_a_full_queue_is_503_in_the_open_inference_protocol_and_says_when_to
         assert case.ledger.count(End.REFUSED) > 10
 
 
+PATIENT = """
+models:
+  text: {predictor: "subject.py:Text", workers: 1, max_batch: 1, max_queue: 2048}
+"""
+
+
+def test_P15_a_queue_is_no_longer_than_its_callers_are_patient(
+    tmp_path: Path, figures: Figures
+) -> None:
+    """Ten times the capacity, and every caller leaves after 1.5 s; the whole queue would take ten."""
+    with ledger_server(tmp_path, gateways=1, config=PATIENT) as server:
+        ends = asyncio.run(ask_with_little_patience(server, per_s=2000, seconds=8.0))
+        learnt = [start for start, _, status in ends if status == 429]
+        assert learnt, "nobody was refused: the overload did not happen"
+        later = [(end, status) for _, end, status in ends if end > 4.0]
+        answered = sum(status == 200 for _, status in later) / 4.0
+        capacity = 1 / SERVICE_S
+        figures(
+            "answered where callers leave after 1.5 s",
+            100 * answered / capacity,
+            "% of the capacity",
+        )
+        left = sum(status == 0 for _, status in later)
+        assert left < len(later) / 10, f"{left} of {len(later)} still left before they were told"
+        assert answered > 0.5 * capacity, f"{answered:.0f}/s of at most {capacity:.0f}/s"
+
+
+async def ask_with_little_patience(
+    server: Server, per_s: int, seconds: float
+) -> list[tuple[float, float, int]]:
+    """When each request began and ended, and its status; 0 where the client left after 1.5 s."""
+    body = json.dumps({"id_lo": 0, "id_hi": 0, "text": f"slow {SERVICE_S} x"})
+    head = f"POST /models/text/predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}"
+    request = f"{head}\r\ncontent-type: application/json\r\n\r\n{body}".encode()
+    began = time.monotonic()
+    ends: list[tuple[float, float, int]] = []
+
+    async def ask() -> None:
+        start = time.monotonic() - began
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request)
+        try:
+            line = await asyncio.wait_for(reader.readline(), 1.5)
+            status = int(line.split()[1])
+        except TimeoutError:
+            status = 0
+        hang_up(writer, is_rude=True)
+        ends.append((start, time.monotonic() - began, status))
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(per_s * seconds)):
+            await asyncio.sleep(max(0.0, began + number / per_s - time.monotonic()))
+            group.create_task(ask())
+    return ends
+
+
 NOTING = """
 import time
 from pathlib import Path

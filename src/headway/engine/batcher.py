@@ -3,13 +3,15 @@
 A slot takes its fair share, ceil(queued / slots), within `max_batch` requests and `max_batch_bytes`: there is no
 window to wait for and no tick. Higher priorities go first, each in the order of arrival. A suspect, which was in a
 worker that died, waits apart: it must be alone in the next one. The queue is bounded in requests and bytes; time
-bounds it from outside (`deadlines`).
+bounds it from outside (`deadlines`), and so do callers who leave (`leavers`).
 """
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
+from headway.engine.leavers import UNBOUND
 from headway.engine.life import Flight, State
 
 PRIORITIES = {"high": 0, "normal": 1, "low": 2}
@@ -32,6 +34,8 @@ class Batcher:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.most = UNBOUND
+        """Requests that may wait, where fewer than the limits say."""
         self.queued = 0
         self.queued_bytes = 0
         self._lanes: tuple[deque[Flight], ...] = tuple(deque() for _ in PRIORITIES)
@@ -50,8 +54,8 @@ class Batcher:
             "" if it was queued, else the bound that it met, in words.
         """
         limits = self.limits
-        if self.queued >= limits.max_queue:
-            return f"{limits.max_queue} requests wait"
+        if self.queued >= limits.max_queue or self.queued >= self.most:
+            return f"{self.queued} requests wait"
         if self.queued_bytes + flight.size > limits.max_queue_bytes and self.queued:
             return f"{self.queued_bytes} bytes wait"
         self._lanes[flight.priority].append(flight)
@@ -112,6 +116,14 @@ class Batcher:
             return now
         oldest = min((f.queued_at for f in self._heads()), default=now)
         return oldest + self.limits.hold_s
+
+    def surplus(self) -> list[Flight]:
+        """What waits beyond `most`, the oldest of the least urgent first. They are still queued."""
+        count = self.queued - self.most
+        if count <= 0:
+            return []
+        waiting = (f for lane in reversed(self._lanes) for f in lane if f.state is State.QUEUED)
+        return list(islice(waiting, count))
 
     def drain(self) -> list[Flight]:
         """Take all that waits."""

@@ -143,12 +143,23 @@ class Gateway:
         flight = self._flights.get(id)
         if flight is None:
             return
+        is_streaming = flight.state is State.STREAMING
         act = flight.step(Event.CANCEL)
         self._end(flight, _OUTCOME_CANCELLED)
         if act is Act.WITHDRAW:
             flight.pool.batcher.withdraw(flight)
         elif act is Act.RECALL:
             self._stop(flight)
+        if not is_streaming:
+            self._left(flight)
+
+    def _left(self, flight: Flight) -> None:
+        """One has left before his answer, or his time is over; who would do the same is refused now."""
+        pool = flight.pool
+        for late in pool.left(flight, time.monotonic()):
+            limit = f"{pool.batcher.most} may wait, since others left before their turn"
+            error = errors.QueueFull(model=pool.name, limit=limit, retry_after_s=pool.patience_s())
+            self._cut_short(late, error)
 
     def codec(self, name: str) -> Codec:
         """A protocol by its name."""
@@ -162,7 +173,7 @@ class Gateway:
             return pool.trouble
         if flight.timeout_s <= 0:
             return errors.DeadlineError(timeout_s=flight.timeout_s)
-        full = pool.batcher.offer(flight)
+        full = pool.offer(flight, flight.queued_at)
         if not full:
             return None
         return errors.QueueFull(model=pool.name, limit=full, retry_after_s=pool.patience_s())
@@ -261,7 +272,10 @@ class Gateway:
     def _ring(self) -> None:
         self._alarm = None
         for flight in self._deadlines.due(time.monotonic()):
+            is_waiting = flight.state in (State.QUEUED, State.SENT)
             self._cut_short(flight, errors.DeadlineError(timeout_s=flight.timeout_s))
+            if is_waiting:
+                self._left(flight)
         self._set_alarm()
 
     def _cut_short(self, flight: Flight, error: HeadwayError) -> None:

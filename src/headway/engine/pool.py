@@ -1,6 +1,7 @@
 """One model in one gateway: its queue, the slots that serve it, and what is sent when one is free."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from headway.config import ModelSettings
 from headway.engine.batcher import Batcher, Limits
 from headway.engine.budget import Budget
 from headway.engine.frames import Entry, Question
+from headway.engine.leavers import UNBOUND, Leavers
 from headway.engine.life import Event, Flight
 from headway.engine.link import Peer, SlotLink
 from headway.engine.loan import HANG_S
@@ -20,6 +22,8 @@ from headway.engine.rotation import Rotation
 from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.metrics import Tally
+
+log = logging.getLogger(__name__)
 
 
 class Pool:
@@ -54,6 +58,7 @@ class Pool:
         self.in_flight = 0
         self.budget = Budget(tally.good, time.monotonic())
         self._patience = Patience()
+        self._leavers = Leavers()
         self.rotation = Rotation(self, tell)
         self._suspect_link: SlotLink | None = None
         """The slot that has a suspect of ours."""
@@ -170,6 +175,33 @@ class Pool:
         """Whether what was in a worker that has just died may be tried again."""
         active = self.in_flight - self.batcher.queued
         return self.budget.allows(self.tally.good, active, time.monotonic())
+
+    def left(self, flight: Flight, now: float) -> list[Flight]:
+        """A caller has left before his answer came, or his time is over.
+
+        Returns:
+            Who has waited so long that he will leave, too: nobody, unless that has just been learnt.
+        """
+        self._leavers.left(now - flight.queued_at)
+        return self.batcher.surplus() if self._judge(now) else []
+
+    def offer(self, flight: Flight, now: float) -> str:
+        """Queue a request; the bound that it met in words, else ""."""
+        full = self.batcher.offer(flight)
+        if not full or self.batcher.most == UNBOUND:
+            return full
+        self._judge(now)  # the pace may be another by now, and callers more patient
+        return self.batcher.offer(flight)
+
+    def _judge(self, now: float) -> bool:
+        least = len(self.links) * self.batcher.limits.max_batch
+        is_new = self._leavers.judge(self.tally.good, least, now)
+        self.batcher.most = self._leavers.most
+        if is_new:
+            patience_s = round(self._leavers.patience_s, 3)
+            told = {"model": self.name, "patience_s": patience_s, "max_queue": self.batcher.most}
+            log.warning("callers_leave", extra=told)
+        return is_new
 
     def patience_s(self) -> int:
         """Seconds after which a caller that is refused now should ask again."""

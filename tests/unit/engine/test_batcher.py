@@ -186,3 +186,13 @@ def test_nothing_is_held_for_a_request_that_must_be_alone() -> None:
 
     assert batcher.take(1, 10.0) == []
     assert batcher.take_suspect() is suspect
+
+
+def test_what_waits_beyond_the_bound_that_was_learnt_is_the_oldest_of_the_least_urgent() -> None:
+    batcher = Batcher(Limits())
+    for id, priority in enumerate([1, 2, 1, 2, 0]):
+        batcher.offer(Flight(id, b"", 0, 0.0, 1.0, 1.0, priority=priority))
+    batcher.most = 2
+    assert [f.id for f in batcher.surplus()] == [1, 3, 0]
+    assert batcher.queued == 5, "they are still queued"
+    assert batcher.offer(Flight(9, b"", 0, 0.0, 1.0, 1.0)) == "5 requests wait"
