@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
 CHUNK_BYTES = 262144
+CLOSED = "the server closed a connection"
 
 
 class BadAnswer(Exception):
@@ -212,7 +213,7 @@ class Load:
             return None
         chunk = connection.sock.recv(CHUNK_BYTES)
         if not chunk:
-            raise BadAnswer("the server closed a connection")
+            raise BadAnswer(CLOSED)
         if not connection.read(chunk):
             return None
         self._answered(connection)

@@ -17,7 +17,7 @@ import numpy as np
 
 from bench import drive, envs, peers
 from bench.drive import Void
-from bench.load import Plan, Report
+from bench.load import CLOSED, Plan, Report
 from bench.models import MODELS, answers
 from bench.process import Tree, busy_s, free_port, own_cpu_s
 
@@ -26,6 +26,8 @@ POLL_S = 0.002
 REFUSALS = (400, 405, 413, 415, 422, 500)
 """What no wait can change; some servers answer so while they load, so it must last."""
 REFUSING_S = 60.0
+SETTLING_S = 5.0
+"""Ray's HAProxy reads its configuration again when the last replica has come up, and closes what is open."""
 SETTLE_S = 1.0
 """Between the first answer and the weighing of an idle server."""
 
@@ -166,11 +168,23 @@ def check(server: Server, asked: Question, connections: int) -> None:
     plan = Plan(
         server.port, asked.raw(), min(connections, limit), 30.0, limit=limit, keep_answers=True
     )
-    seen = drive.python(plan)
+    seen = _settled(plan)
     if len(seen.answers) < limit:
         raise Void(f"{len(seen.answers)} of {limit} answers within {plan.seconds} s")
     for index, status, body in seen.answers:
         asked.check(index, status, base64.b64decode(body))
+
+
+def _settled(plan: Plan) -> Report:
+    """The plan's report; a server that still closes connections after its start is asked again."""
+    end = time.monotonic() + SETTLING_S
+    while True:
+        try:
+            return drive.python(plan)
+        except Void as e:
+            if CLOSED not in str(e) or time.monotonic() > end:
+                raise
+            time.sleep(SETTLE_S)
 
 
 def load(server: Server, asked: Question, plan: Plan) -> Metrics:

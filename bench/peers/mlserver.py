@@ -15,7 +15,7 @@ VARIANTS: Mapping[str, Sequence[str]] = {"tiny": ("v2",), "minilm": ("v2",), "mo
 IS_ONE_START = True
 TUNING: Mapping[str, Tuning] = {
     "tiny": {"workers": 0, "batch": 0, "wait_s": "0"},
-    "minilm": {"workers": 2, "batch": 0, "wait_s": "0"},
+    "minilm": {"workers": 1, "batch": 4, "wait_s": "0.001", "threads": 2},
     "mobilenet": {"workers": 2, "batch": 0, "wait_s": "0"},
 }
 CANDIDATES: Mapping[str, Sequence[Tuning]] = {

@@ -20,8 +20,8 @@ VARIANTS: Mapping[str, Sequence[str]] = {
 }
 IS_ONE_START = True
 TUNING: Mapping[str, Tuning] = {
-    "tiny": {"workers": 2, "batch": 64, "wait_us": 0, "http_threads": 8},
-    "minilm": {"workers": 2, "batch": 1, "wait_us": 0, "http_threads": 8},
+    "tiny": {"workers": 1, "batch": 16, "wait_us": 0, "http_threads": 2},
+    "minilm": {"workers": 2, "batch": 4, "wait_us": 0, "http_threads": 8},
     "mobilenet": {"workers": 2, "batch": 1, "wait_us": 0, "http_threads": 8},
 }
 CANDIDATES: Mapping[str, Sequence[Tuning]] = {
