@@ -44,30 +44,73 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("url")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Open loop: requests a second, whatever the answers do.")
-@click.option("--connections", "-c", type=click.IntRange(1, 10_000), help=f"Most at a time; default {_CLOSED}, in an open loop {_OPEN}.")
-@click.option("--duration", "-d", type=_SECONDS, default="10s", show_default=True, help="How long to measure.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Open loop: requests a second, whatever the answers do.",
+)
+@click.option(
+    "--connections",
+    "-c",
+    type=click.IntRange(1, 10_000),
+    help=f"Most at a time; default {_CLOSED}, in an open loop {_OPEN}.",
+)
+@click.option(
+    "--duration", "-d", type=_SECONDS, default="10s", show_default=True, help="How long to measure."
+)
 @click.option("--requests", "-n", type=click.IntRange(1), help="End after so many.")
-@click.option("--warm-up", type=_SECONDS, default="1s", show_default=True, help="Load before what is measured.")
-@click.option("--timeout", type=_SECONDS, default="30s", show_default=True, help="Give a request up.")
-@click.option("--pattern", type=click.Choice(["poisson", "constant"]), default="poisson", show_default=True, help="Of an open loop.")
+@click.option(
+    "--warm-up",
+    type=_SECONDS,
+    default="1s",
+    show_default=True,
+    help="Load before what is measured.",
+)
+@click.option(
+    "--timeout", type=_SECONDS, default="30s", show_default=True, help="Give a request up."
+)
+@click.option(
+    "--pattern",
+    type=click.Choice(["poisson", "constant"]),
+    default="poisson",
+    show_default=True,
+    help="Of an open loop.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the pattern.")
-@click.option("--protocol", default="native", show_default=True, help="native, v2, v2-binary, or any that is installed.")
-@click.option("--input", "input_", type=_PATH, help="What to ask instead of the model's examples: .json, .jsonl, or a file as it is.")
+@click.option(
+    "--protocol",
+    default="native",
+    show_default=True,
+    help="native, v2, v2-binary, or any that is installed.",
+)
+@click.option(
+    "--input",
+    "input_",
+    type=_PATH,
+    help="What to ask instead of the model's examples: .json, .jsonl, or a file as it is.",
+)
 @click.option("--content-type", default="", help="Of an input that is sent as it is.")
 @click.option("--key", default="", metavar="KEY|@FILE", help="The server's API key.")
-@click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="Send it too; may be given again.")
+@click.option(
+    "--header", multiple=True, metavar="'NAME: VALUE'", help="Send it too; may be given again."
+)
 @click.option("--unix", default="", metavar="PATH", help="Connect to this Unix socket.")
 @click.option("--ca", default="", metavar="FILE", help="Trust these certificates.")
 @click.option("--insecure", is_flag=True, help="Trust any certificate.")
-@click.option("--check", is_flag=True, help="Count answers that differ from the first to the same question.")
+@click.option(
+    "--check", is_flag=True, help="Count answers that differ from the first to the same question."
+)
 @click.option("--save", type=_PATH, help="Keep the run, to compare with.")
 @click.option("--compare", type=_PATH, help="Tell how this run differs from one that was saved.")
 @click.option("--svg", type=_PATH, help="Draw a picture.")
 @click.option("--html", type=_PATH, help="Write a page with the picture.")
 @click.option("--json", "is_json", is_flag=True, help="The figures as JSON on standard output.")
-@click.option("--max-p99", type=_SECONDS, metavar="DURATION", help="End with code 6 if the p99 is longer.")
-@click.option("--max-errors", type=_SHARE, metavar="SHARE", help="End with code 6 if more fail or are wrong.")
+@click.option(
+    "--max-p99", type=_SECONDS, metavar="DURATION", help="End with code 6 if the p99 is longer."
+)
+@click.option(
+    "--max-errors", type=_SHARE, metavar="SHARE", help="End with code 6 if more fail or are wrong."
+)
 def command(url: str, **given: Any) -> int:
     """Put load on a service and tell how it answers.
 
@@ -101,6 +144,9 @@ def command(url: str, **given: Any) -> int:
         began.isoformat("T", "seconds"),
     )
     differences = compare(before, run) if before else []
+    if before and (unlike := report.unlike(before, run)):
+        told = f"warning: the two runs were asked differently: {', '.join(unlike)}"
+        click.echo(told, err=True)
     _show(run, differences, is_json=given["is_json"])
     _keep(run, given)
     if run.was_interrupted:

@@ -75,6 +75,16 @@ def summary(run: Run, differences: list[Difference]) -> dict[str, Any]:
     return found
 
 
+def unlike(before: Run, after: Run) -> list[str]:
+    """In what two runs were asked differently, so that their difference is no one's fault."""
+    pairs = (
+        ("protocol", before.protocol, after.protocol),
+        ("rate", before.rate_per_s, after.rate_per_s),
+        ("connections", before.connections, after.connections),
+    )
+    return [f"{name} {old} and {new}" for name, old, new in pairs if old != new]
+
+
 def told(difference: Difference) -> str:
     """A difference in words."""
     d = difference
