@@ -1,5 +1,6 @@
 """`headway bench` on a real server, and on servers that stall, close and talk nonsense."""
 
+import hashlib
 import json
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needed import need
 from serving import Server, serving
 
 from headway.errors import Exit
@@ -171,6 +173,28 @@ def test_a_port_where_nothing_listens_is_told() -> None:
         done = bench(f"http://127.0.0.1:{sock.getsockname()[1]}/models/toy")
     assert done.returncode == Exit.USAGE
     assert "nothing listens there" in done.stderr
+
+
+def test_tls_and_a_key_and_a_unix_socket_are_spoken(tmp_path: Path) -> None:
+    authority = need("trustme").CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tmp_path.joinpath("toy.py").write_text(PREDICTOR)
+    tmp_path.joinpath("keys.txt").write_text(hashlib.sha256(b"the key").hexdigest() + "\n")
+    tmp_path.joinpath("key.txt").write_text("the key\n")
+    flags = ["--tls-certificate", "cert.pem", "--tls-key", "key.pem", "--key-file", "keys.txt"]
+    with serving(tmp_path, "toy.py:Toy", *flags) as server:
+        where = url(server, "").replace("http:", "https:")
+        key = ("--key", f"@{tmp_path / 'key.txt'}")
+        assert figures(where, *key, "--ca", str(tmp_path / "ca.pem"), *SHORT)["errors"] == {}
+        assert figures(where, *key, "--insecure", *SHORT)["answered"] > 0
+        assert "not trusted" in bench(where, *key).stderr
+        assert "pass --key" in bench(where, "--insecure").stderr
+    with serving(tmp_path, "toy.py:Toy", "--unix", "s.sock"):
+        found = figures("http://localhost", "--unix", str(tmp_path / "s.sock"), *SHORT)
+        assert found["answered"] > 0
 
 
 # Servers that misbehave

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,20 +206,15 @@ def _key(given: str) -> str:
         raise ConfigError(where="`--key`", problem=f"can't read {given[1:]!r}: {e}") from e
 
 
-class _told:
-    """Says a connection's trouble as a user's error."""
+@contextmanager
+def _told(target: "Target") -> Iterator[None]:
+    """Say a connection's trouble as a user's error."""
+    from headway.load.connection import Broken  # noqa: PLC0415  (so that --help stays quick)
 
-    def __init__(self, target: "Target") -> None:
-        self.target = target
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from headway.load.connection import Broken  # noqa: PLC0415  (so that --help stays quick)
-
-        if isinstance(error, Broken):
-            raise ConfigError(where=self.target.url, problem=str(error)) from error
+    try:
+        yield
+    except Broken as e:
+        raise ConfigError(where=target.url, problem=str(e)) from e
 
 
 def _place(target: "Target", given: dict[str, Any]) -> "Place":

@@ -65,10 +65,9 @@ class Answer:
         except httptools.HttpParserUpgrade as e:
             raise BadAnswer("it speaks another protocol now") from e
         except httptools.HttpParserError as e:
-            if isinstance(
-                e.__context__, BadAnswer
-            ):  # raised by one of the methods that llhttp calls
-                raise e.__context__ from None
+            own = e.__context__  # raised by one of the methods that llhttp calls
+            if isinstance(own, BadAnswer):
+                raise own from None
             raise BadAnswer(str(e) or type(e).__name__) from e
         if not self.status:
             self._head_bytes += len(data)

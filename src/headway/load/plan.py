@@ -105,9 +105,15 @@ class Run(Struct):
         return self.answered / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     def full_slices(self) -> list[Slice]:
-        """Those that lie wholly within what was asked for, so that they can be compared."""
+        """Those that lie wholly within what was asked for; who was answered after is in the last one's latency."""
         within = min(self.duration_s or self.elapsed_s, self.elapsed_s)
-        return self.slices[: int(within / self.slice_s + 1e-6)]
+        count = int(within / self.slice_s + 1e-6)
+        full, rest = self.slices[:count], self.slices[count:]
+        if full and rest:
+            last = full[-1]
+            latency = merged([last.latency, *(part.latency for part in rest)])
+            full[-1] = Slice(latency, last.answered, last.errors)
+        return full
 
     def doubts(self) -> list[str]:
         """Why the figures tell of the generator rather than of the service."""

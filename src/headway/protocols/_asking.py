@@ -109,3 +109,5 @@ def _bytes(name: str, block: Block) -> memoryview:
         return write_binary(block)
     except BadOutput as e:
         raise BadInput(f"input {name!r}: {e.message}") from e
+    except OverflowError as e:  # of a float32 or float16
+        raise bad(name, f"{block.dtype} values", "a number out of range") from e

@@ -55,6 +55,17 @@ def test_too_short_a_run_is_told_rather_than_judged() -> None:
     assert "too few" in report.told(found[0])
 
 
+def test_answers_after_the_end_count_in_latency_and_not_in_throughput() -> None:
+    calm, late = made(1), made(1)
+    late.slices.append(Slice(answered=400))
+    for _ in range(400):
+        late.slices[-1].latency.add(10**10)
+    late.elapsed_s += 10
+    found = {d.name: d for d in compare(calm, late)}
+    assert found["answers/s"].change == 0
+    assert found["p99 ms"].after > 1000
+
+
 def test_constant_times_are_even_and_random_ones_have_the_rate_and_a_seed() -> None:
     assert list(itertools.islice(schedule.constant(4), 3)) == [0, 0.25, 0.5]
     times = list(itertools.islice(schedule.poisson(100, 7), 10_000))
