@@ -22,7 +22,7 @@ ROWS: Final = (
     ("runtimes", "protocols", "transforms", "connectors", "stores", "observe"),
     ("rollout",),
     ("engine",),
-    ("server", "batch", "container", "client", "executors"),
+    ("server", "batch", "container", "client", "load", "executors"),
     ("targets", "importers"),
     ("commands",),
     ("__main__",),
@@ -64,7 +64,7 @@ LIBRARIES: Final = {
     "click": ("click rich", ("commands",)),
     "sockets": (
         "socket ssl",
-        ("server", "client", "connectors", "stores", *IO_FILES),
+        ("server", "client", "load.connection", "connectors", "stores", *IO_FILES),
     ),
     "numpy": (
         "numpy",

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -199,6 +200,33 @@ class Codec(Protocol):
     def render(self, ask: Ask, error: HeadwayError) -> Reply:
         """Write an error in the dialect's own form."""
         ...
+
+
+class Asking(Protocol):
+    """What a protocol has too that can write a question: those who ask find it by these two names."""
+
+    FORMS: Sequence[str]
+    """The ways to write one; "" is the usual one, another is named `PROTOCOL-FORM`."""
+    ROUTES: Sequence[Route]
+
+    def ask(
+        self, form: str, items: Sequence[Mapping[str, Any]], model: Description, *, is_single: bool
+    ) -> Ask:
+        """Write items in their JSON form as a question to a version of a model. Raises BadInput."""
+        ...
+
+
+def path_of(routes: Sequence[Route], ask: Ask) -> str:
+    """The path on which a question is asked: that of its op that names a version, where it has one.
+
+    Raises:
+        UnknownPath: there is none.
+    """
+    for route in routes:
+        if route.op == ask.op and ("{version}" in route.path) == bool(ask.version):
+            model, version = (quote(name, safe="") for name in (ask.model, ask.version))
+            return route.path.replace("{model}", model).replace("{version}", version)
+    raise errors.UnknownPath
 
 
 _STATUS: Mapping[type[HeadwayError], int] = {

@@ -41,6 +41,7 @@ ROUTES: Sequence[Route] = (
     ),
 )
 HEADERS: Sequence[str] = ("content-type", "accept")
+FORMS: Sequence[str] = ("",)
 
 _LINES = "application/jsonl"
 _EVENTS = "text/event-stream"
@@ -120,6 +121,14 @@ def _check_row(row: bytes, wire: Wire) -> None:
     if not row.startswith(b"{"):
         raise BadInput(where="row", expected="an object", found=row[:20].decode(errors="replace"))
     wire.read_json(row)
+
+
+def ask(
+    form: str, items: Sequence[Mapping[str, Any]], model: Description, *, is_single: bool
+) -> Ask:
+    """Write a question: an object, or an array of them."""
+    body = msgspec.json.encode(items[0] if is_single else items)
+    return Ask("predict", model.name, model.version, body, {"content-type": JSON})
 
 
 # Answers

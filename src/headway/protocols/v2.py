@@ -37,6 +37,7 @@ from headway.protocols import (
     row_error,
     status_of,
 )
+from headway.protocols._asking import request as request_of
 from headway.protocols._metadata import describe
 from headway.protocols._tensors import (
     DATATYPES,
@@ -74,6 +75,7 @@ ROUTES: Sequence[Route] = (
 )
 _LENGTH = "inference-header-content-length"
 HEADERS: Sequence[str] = (_LENGTH,)
+FORMS: Sequence[str] = ("", "binary")
 
 _BINARY = "application/octet-stream"
 # OIP: "Each dimension must be an integer representable as an unsigned 64-bit integer value."; we
@@ -221,6 +223,19 @@ def _check_texts(inputs: Sequence[_Input], most: int) -> None:
 
 def _refused(where: str, expected: str, found: str) -> BadInput:
     return BadInput(where=where, expected=expected, found=found)
+
+
+def ask(
+    form: str, items: Sequence[Mapping[str, Any]], model: Description, *, is_single: bool
+) -> Ask:
+    """Write a question; with binary tensors, asking for such, in the form `binary`. Raises BadInput."""
+    body, head_bytes = request_of(items, model, is_binary=form == "binary")
+    headers = {"content-type": JSON}
+    if form == "binary":
+        headers = {"content-type": _BINARY, _LENGTH: str(head_bytes)}
+    return Ask(
+        "infer_stream" if model.is_stream else "infer", model.name, model.version, body, headers
+    )
 
 
 # Parameters
