@@ -271,6 +271,8 @@ class Exit(IntEnum):
     """The address is in use, or this user may not listen on it."""
     GRACE = 5
     """`serve` was told to stop, and not all were answered: the grace was over, or a gateway died with its clients."""
+    PARITY = 6
+    """`check` found answers that do not agree, a schema that clients break by, or another fault, which it told."""
     INTERRUPTED = 130
     """Ctrl-C before the work was done, or told to stop before the server was ready."""
 

@@ -201,6 +201,24 @@ class Codec(Protocol):
         ...
 
 
+class Asking(Protocol):
+    """What a protocol module may have besides: the other way round, for checks and clients."""
+
+    WAYS: Sequence[str]
+    """How a question can be written; the first is the dialect's own."""
+
+    def ask(self, model: Description, items: Sequence[Mapping[str, Any]], way: str) -> Ask:
+        """Write a question about items in their JSON form. Raises BadInput: the dialect can't say it."""
+        ...
+
+    def read(self, model: Description, reply: Reply, count: int) -> list[Any]:
+        """The answers of a good reply to `count` items, in their JSON form; of a stream, a list of its items.
+
+        Raises BadOutput.
+        """
+        ...
+
+
 _STATUS: Mapping[type[HeadwayError], int] = {
     errors.Unauthorized: 401,
     errors.UnknownModel: 404,

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from headway.errors import BadInput, CallerError, HeadwayError
+from headway.errors import BadInput, BadOutput, CallerError, HeadwayError
 from headway.model.call import Call, Description, Result
 from headway.model.counting import count_rows, may_exceed
 from headway.protocols import (
@@ -188,6 +188,36 @@ def render(ask: Ask, error: HeadwayError) -> Reply:
     """Write an error as `{"error", "code", "request_id"}`."""
     body = {"error": public_message(error), "code": error.code, "request_id": ask.request_id}
     return Reply(status_of(error), msgspec.json.encode(body), JSON, headers_of(error))
+
+
+# The other way round
+
+WAYS: Sequence[str] = ("json",)
+
+
+def ask(model: Description, items: Sequence[Mapping[str, Any]], way: str) -> Ask:
+    """Write one item as an object, many as an array."""
+    body = msgspec.json.encode(items[0] if len(items) == 1 else list(items))
+    return Ask("predict", model.name, "", body, {"content-type": JSON})
+
+
+def read(model: Description, reply: Reply, count: int) -> list[Any]:
+    """The answers, one an item; of a stream, a list of its items. Raises BadOutput."""
+    try:
+        if model.is_stream:
+            return [[_streamed(line) for line in reply.body.splitlines()]]
+        answer = msgspec.json.decode(reply.body)
+    except msgspec.DecodeError as e:
+        raise BadOutput(expected="JSON", found=repr(reply.body[:80])) from e
+    return [answer] if count == 1 else list(answer)
+
+
+def _streamed(line: bytes) -> Any:
+    """An item of a stream, unless it is the error that ends it."""
+    value = msgspec.json.decode(line)
+    if isinstance(value, dict) and value.keys() == {"error", "code", "request_id"}:
+        raise BadOutput(f"the stream ended with an error: {value['error']}")
+    return value
 
 
 # What the gateway knows

@@ -37,6 +37,7 @@ from headway.protocols import (
     row_error,
     status_of,
 )
+from headway.protocols._asking import read_reply, write_ask
 from headway.protocols._metadata import describe
 from headway.protocols._tensors import (
     DATATYPES,
@@ -417,6 +418,21 @@ def render(ask: Ask, error: HeadwayError) -> Reply:
     # OIP: '"error" : The descriptive message for the error.'
     status = 503 if isinstance(error, QueueFull) else status_of(error)
     return Reply(status, _encode({"error": public_message(error)}), JSON, headers_of(error))
+
+
+# The other way round
+
+WAYS: Sequence[str] = ("json", "binary")
+
+
+def ask(model: Description, items: Sequence[Mapping[str, Any]], way: str) -> Ask:
+    """Write items as tensors, in JSON or in binary. Raises BadInput: they have no tensors in common."""
+    return write_ask(model, items, is_binary=way == "binary" and not model.is_stream)
+
+
+def read(model: Description, reply: Reply, count: int) -> list[Any]:
+    """The answers, one an item; of a stream, a list of its items. Raises BadOutput."""
+    return read_reply(model, reply)
 
 
 def answer(ask: Ask, facts: Facts) -> Reply:
