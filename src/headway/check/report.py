@@ -12,7 +12,7 @@ class Case:
 
     model: str
     form: str
-    """`model`, `schema`, or the way that was asked: `python`, `service/v2`."""
+    """`model`, `schema`, or the way that was asked: `python`, `server/v2`."""
     name: str
     problems: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)

@@ -28,7 +28,7 @@ _DTYPES: Final = ("float16", "float32", "float64", "float")
 )
 @click.option("--model", metavar="NAME", default="", help="Which model, where there are several.")
 @click.option(
-    "--only", multiple=True, metavar="FORM", help="Ask this form only: python, engine, service."
+    "--only", multiple=True, metavar="FORM", help="Ask this form only: python, engine, server."
 )
 @click.option(
     "--samples", metavar="FILE", default="", help="More questions: an item as JSON on each line."
@@ -48,10 +48,10 @@ def command(target: str, **given: Any) -> int:
       headway check --junit check.xml        # for CI
       headway check model.onnx --samples questions.jsonl --tolerance 0.001
     """  # noqa: D301  (click reads the backspace: keep these lines)
-    # Opened when it is used, so that --help stays quick.
-    from headway.check import run  # noqa: PLC0415
-    from headway.check import samples as questions  # noqa: PLC0415
-    from headway.model import project  # noqa: PLC0415
+    # Opened when they are used, so that --help stays quick.
+    from headway.check import run  # noqa: PLC0415  (as above)
+    from headway.check import samples as questions  # noqa: PLC0415  (as above)
+    from headway.model import project  # noqa: PLC0415  (as above)
 
     flags = config.flags(ModelSettings, {"trusted": given["trusted"] or None})
     models = project.find_models(target, config.environment(ModelSettings), flags).models

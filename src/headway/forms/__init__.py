@@ -1,4 +1,4 @@
-"""What a form is: one of the ways in which a model is met, such as Python or the service.
+"""What a form is: one of the ways in which a model is met, such as Python or the server.
 
 A form is a module of this folder that satisfies `Form`. `headway check` asks every form the same questions and
 compares the answers, so a new form (a container, a browser) is one new file. Not here: what is asked, and what follows.
@@ -43,7 +43,7 @@ class Way:
 
     subject: Subject
     name: str
-    """`python`, `service/v2/binary`."""
+    """`python`, `server/v2/binary`."""
     ask: Ask
     is_near: bool = False
     """Asking costs little but the model's own time, so it is asked more often."""

@@ -32,9 +32,12 @@ class _Tensor(NamedTuple):
 
 
 def write_ask(model: Description, items: Sequence[Mapping[str, Any]], *, is_binary: bool) -> Ask:
-    """Write a question about items. Raises BadInput: their tensors do not stack, or JSON can't hold them."""
+    """Write a question about items. Raises BadInput: their tensors do not stack, or are not what is asked for."""
     op = "infer_stream" if model.is_stream else "infer"
-    tensors = list(_tensors(model, items))
+    try:
+        tensors = list(_tensors(model, items))
+    except (TypeError, ValueError, AttributeError) as e:
+        raise BadInput(f"an item is not what the schema says: {e}") from e
     if not is_binary:
         body = msgspec.json.encode({"inputs": [_in_json(t) for t in tensors]})
         return Ask(op, model.name, "", body, {"content-type": JSON})
@@ -83,6 +86,8 @@ def _tensor(model: Description, spec: TensorSpec, values: list[Any]) -> _Tensor:
     is_base64 = _is_base64(_part_schema(model, spec))
     if is_base64:
         flat = [base64.b64decode(text.rpartition(",")[2]) for text in flat]
+    elif spec.dtype == "bytes" and not all(isinstance(text, str) for text in flat):
+        raise BadInput(where=f"input {spec.name!r}", expected="text", found="another type")
     return _Tensor(spec, Block(spec.dtype, shape if spec.has_rows else shape[1:], flat), is_base64)
 
 
@@ -146,7 +151,7 @@ def read_reply(model: Description, reply: Reply) -> list[Any]:
 
 
 def _answers(model: Description, head: bytes, tail: bytes) -> list[Any]:
-    response = msgspec.json.decode(head)
+    response = msgspec.json.decode(head, type=dict[str, Any])
     if "outputs" not in response:
         raise BadOutput(f"the stream ended with an error: {response.get('error')}")
     columns: dict[str, list[Any]] = {}

@@ -206,10 +206,11 @@ def read(model: Description, reply: Reply, count: int) -> list[Any]:
     try:
         if model.is_stream:
             return [[_streamed(line) for line in reply.body.splitlines()]]
-        answer = msgspec.json.decode(reply.body)
-    except msgspec.DecodeError as e:
-        raise BadOutput(expected="JSON", found=repr(reply.body[:80])) from e
-    return [answer] if count == 1 else list(answer)
+        if count == 1:
+            return [msgspec.json.decode(reply.body)]
+        return msgspec.json.decode(reply.body, type=list[Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise BadOutput(expected="JSON of the answers", found=repr(reply.body[:80])) from e
 
 
 def _streamed(line: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""The service: a real `headway serve` on a free port, asked over each protocol that can write a question.
+"""The server: a real `headway serve` on a free port, asked over each protocol that can write a question.
 
 One server for all models, with one worker each, in a process of its own that ends with this one. Its keys, TLS and
 socket are left out, since they are no part of an answer.
@@ -53,7 +53,7 @@ def ways(subjects: Sequence[Subject]) -> Iterator[Way]:
                 for i, way in enumerate(getattr(codec, "WAYS", ())):
                     if way != "json" and subject.description.is_stream:
                         continue  # a stream is written in one way only
-                    shown = f"service/{name}/{way}" if i else f"service/{name}"
+                    shown = f"server/{name}/{way}" if i else f"server/{name}"
                     yield Way(subject, shown, server.asking(codec, way, subject.description))
 
 
