@@ -319,11 +319,8 @@ def test_without_examples_it_says_that_nothing_was_asked(tmp_path: Path) -> None
     assert "there are no examples, so it was not asked" in warnings(tmp_path, "echo.py")
     write(tmp_path, {"more.jsonl": '{"text": "a"}\n{"text": 7}\n'})
     told = problems(tmp_path, "echo.py", "--samples", "more.jsonl")
-    assert set(told) == {
-        f"{form}: alone"
-        for form in ("python", "engine", "server/native", "server/v2", "server/v2/binary")
-    }
-    assert told["python: alone"][0].startswith("sample 2: $[...].text: expected str")
+    assert set(told) == {f"{form}: alone" for form in ("python", "engine", "server/native")}
+    assert told["python: alone"][0].startswith("sample 2: $.text: expected str")
 
 
 def test_a_bare_model_file_is_asked_with_zeros_or_with_samples(tmp_path: Path) -> None:
@@ -386,3 +383,165 @@ def test_who_is_killed_while_it_accepts_leaves_the_old_file(accepted: Path) -> N
     assert check(accepted, "--accept").returncode == Exit.OK
     assert (accepted / "golden.jsonl").read_bytes() != before
     assert not list(accepted.glob(".golden*"))
+
+
+KINDS = '''
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+import headway as hw
+
+
+class Awaited(hw.Predictor):
+    """Answer a batch in a coroutine."""
+
+    examples = ({"number": 1, "mode": "a"}, {"number": 2, "mode": "a"}, {"number": 3, "mode": "b"})
+
+    async def predict(self, number: hw.Batch[int], mode: Literal["a", "b"]) -> hw.Batch[float]:
+        await asyncio.sleep(0)
+        return [n / 3 if mode == "a" else -n for n in number]
+
+
+class Counted(hw.Predictor):
+    """Stream from a coroutine."""
+
+    examples = ({"upto": 3},)
+
+    async def predict(self, upto: int, context: hw.Context) -> AsyncIterator[dict[str, int]]:
+        for number in range(upto):
+            yield {"number": number}
+
+
+class Mirrored(hw.Predictor):
+    """Turn a picture."""
+
+    examples = ({"picture": Path("dot.png")}, {"picture": Path("line.png")})
+
+    def predict(self, picture: hw.Batch[Image.Image]) -> hw.Batch[Image.Image]:
+        return [p.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for p in picture]
+
+
+@dataclass
+class Passenger:
+    age: Annotated[float, hw.Meta(ge=0)]
+    sex: Literal["female", "male"]
+    cabin: str | None = None
+
+
+class Survival(hw.Predictor):
+    """A table in."""
+
+    examples = ({"age": 29.0, "sex": "female"}, {"age": 2.0, "sex": "male", "cabin": "C1"})
+
+    def predict(self, rows: Annotated[pd.DataFrame, hw.Rows(Passenger)]) -> hw.Batch[float]:
+        return (rows["age"] / 100).tolist()
+
+
+Half = Annotated[NDArray[np.float16], hw.Tensor("float16", "batch", 2)]
+
+
+@dataclass
+class Split:
+    low: Half
+    label: Annotated[NDArray[np.int64], hw.Tensor("int64", "batch")]
+
+
+class Halves(hw.Predictor):
+    """Half precision, which V2 has in binary only, into columns; some numbers are none."""
+
+    examples = ({"x": [0.5, 2.0]}, {"x": [-1.0, 4.0]})
+
+    def predict(self, x: Half) -> Split:
+        with np.errstate(invalid="ignore"):
+            return Split(np.sqrt(x), x.argmax(axis=1))
+
+
+def join(words: list[str], glue: str = " ") -> dict[str, list[str]]:
+    """Answer with something deep."""
+    return {"joined": [glue.join(words)], "words": words}
+'''
+OF_KINDS = ("Awaited", "Counted", "Mirrored", "Survival", "Halves")
+
+
+def test_every_kind_of_input_and_answer_agrees_in_every_form(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name, box in (("dot.png", (0, 0, 1, 1)), ("line.png", (0, 0, 1, 4))):
+        picture = Image.new("L", (4, 4))
+        picture.paste(255, box)
+        picture.save(tmp_path / name)
+    models = [f"  {name.lower()}: {{predictor: kinds.py:{name}}}" for name in OF_KINDS]
+    models.append("  join: {predictor: kinds.py:join}")
+    write(tmp_path, {"kinds.py": KINDS, "headway.yaml": "\n".join(["models:", *models, ""])})
+    done = check(tmp_path, "--accept", "--json")
+    cases = json.loads(done.stdout)["cases"]
+    assert not [c for c in cases if c["problems"]], done.stdout
+    skipped = {
+        f"{c['model']}: {c['form']}: {c['skipped']}"
+        for c in cases
+        if c["name"] == "alone" and c["skipped"]
+    }
+    assert skipped == {"halves: server/v2: input 'x': FP16 is binary only"}
+    names = {path.name for path in tmp_path.glob("*.golden.jsonl")}
+    assert names == {f"{name.lower()}.golden.jsonl" for name in (*OF_KINDS, "join")}
+    done = check(tmp_path)
+    assert "expected" not in done.stdout
+
+
+WAITING = '''
+import os
+import time
+from pathlib import Path
+
+import headway as hw
+
+HERE = Path(__file__).parent
+
+
+class Waiting(hw.Predictor):
+    """Answer in the check's own process, and hang in the server's."""
+
+    examples = ({"number": 1},)
+
+    def load(self) -> None:
+        self.is_first = not (HERE / "first").exists()
+        (HERE / "first").touch()
+
+    def predict(self, number: int) -> int:
+        if not self.is_first:
+            (HERE / "worker").write_text(f"{os.getpid()} {os.getppid()}")
+            time.sleep(600)
+        return number
+'''
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_server_outlives_its_check(tmp_path: Path, number: int) -> None:
+    write(tmp_path, {"waiting.py": WAITING})
+    with subprocess.Popen(
+        [sys.executable, "-m", "headway", "check"], cwd=tmp_path, stdout=subprocess.DEVNULL
+    ) as process:
+        note = tmp_path / "worker"
+        wait_until(lambda: note.exists() and " " in note.read_text(), "the server is asked", 40)
+        pids = [int(text) for text in note.read_text().split()]
+        process.send_signal(number)
+        code = process.wait(40)
+    assert code == (-signal.SIGKILL if number == signal.SIGKILL else Exit.INTERRUPTED)
+    wait_until(lambda: not any(map(is_alive, pids)), "supervisor and worker are gone")

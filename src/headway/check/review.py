@@ -142,11 +142,17 @@ class Review:
             try:
                 (answers[i],) = way.ask([question.item])
             except BadInput as e:
-                case.problems.append(f"sample {i + 1}: {e.message}")
+                # A dialect that can't say it is no fault of the model's; a sample that is wrong is told by the near ways.
+                (case.problems if way.is_near else case.notes).append(
+                    f"sample {i + 1}: {e.message}"
+                )
+                case.skipped = "" if way.is_near else e.message
             except HeadwayError as e:
                 case.problems.append(f"sample {i + 1}: {told(e)}")
             costs.append(time.perf_counter() - started)
         case.seconds = sum(costs)
+        if answers or case.problems:
+            case.skipped = ""
         if is_first:
             self._answers = answers
             self._compare_accepted(case, answers)

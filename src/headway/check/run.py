@@ -91,7 +91,7 @@ def _ask(
 ) -> None:
     """Ask all models in one form."""
     subjects = [r.subject for r in reviews.values() if r.questions]
-    form: Form = plugins.load("forms", name)  # type: ignore[assignment]
+    form: Form = plugins.load("forms", name)
     tell(f"asking: {name}")
     # One way of a form that breaks down is a fault of the form, which is told for every model that it left out.
     asked: set[str] = set()

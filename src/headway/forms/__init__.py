@@ -4,7 +4,7 @@ A form is a module of this folder that satisfies `Form`. `headway check` asks ev
 compares the answers, so a new form (a container, a browser) is one new file. Not here: what is asked, and what follows.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,7 +52,7 @@ class Way:
 class Form(Protocol):
     """The contract of a form module."""
 
-    def ways(self, subjects: Sequence[Subject]) -> Iterator[Way]:
+    def ways(self, subjects: Sequence[Subject]) -> Generator[Way, None, None]:
         """Open each way in turn; it is asked before the next one is taken, and let go when closed.
 
         Raises HeadwayError.

@@ -1,13 +1,13 @@
 """The engine in this process: what `hw.load` gives, and what batch jobs and functions run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from headway.engine.local import Loaded
 from headway.forms import Subject, Way
 
 
-def ways(subjects: Sequence[Subject]) -> Iterator[Way]:
+def ways(subjects: Sequence[Subject]) -> Generator[Way, None, None]:
     """One way for each model."""
     for subject in subjects:
         yield Way(subject, "engine", _asking(subject.loaded), is_near=True)

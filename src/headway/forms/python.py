@@ -6,7 +6,7 @@ and written as JSON, so that it compares with those of other forms.
 
 import json
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from headway.model.call import Call
 from headway.model.marks import Context, Reject
 
 
-def ways(subjects: Sequence[Subject]) -> Iterator[Way]:
+def ways(subjects: Sequence[Subject]) -> Generator[Way, None, None]:
     """One way for each model."""
     for subject in subjects:
         yield Way(subject, "python", _Hand(subject.loaded).ask, is_near=True)
@@ -38,7 +38,9 @@ class _Hand:
 
     def ask(self, items: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Call predict for items that may meet together, or for each."""
-        call = self._wire.read_json(msgspec.json.encode(list(items)))
+        call = self._wire.read_json(
+            msgspec.json.encode(items[0] if len(items) == 1 else list(items))
+        )
         if not self._signature.is_batched:
             return [self._item(call, row) for row in range(call.rows)]
         keys = self._wire.keys(call)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Final
 from urllib.parse import quote, urlsplit
@@ -40,7 +40,7 @@ _MORE_S: Final = 30.0
 _SHOWN_LINES: Final = 5
 
 
-def ways(subjects: Sequence[Subject]) -> Iterator[Way]:
+def ways(subjects: Sequence[Subject]) -> Generator[Way, None, None]:
     """One way for each model, protocol and way to write a question."""
     if not subjects:
         return

@@ -85,7 +85,7 @@ def _tensor(model: Description, spec: TensorSpec, values: list[Any]) -> _Tensor:
     shape, flat = _flattened(spec, values)
     is_base64 = _is_base64(_part_schema(model, spec))
     if is_base64:
-        flat = [base64.b64decode(text.rpartition(",")[2]) for text in flat]
+        flat = [base64.b64decode(text.rpartition(",")[2], validate=True) for text in flat]
     elif spec.dtype == "bytes" and not all(isinstance(text, str) for text in flat):
         raise BadInput(where=f"input {spec.name!r}", expected="text", found="another type")
     return _Tensor(spec, Block(spec.dtype, shape if spec.has_rows else shape[1:], flat), is_base64)

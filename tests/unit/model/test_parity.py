@@ -1,7 +1,7 @@
 """Answers agree exactly, but for floats within the tolerance of their dtype."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -124,7 +124,7 @@ def test_members_and_elements_that_are_missing_are_told() -> None:
 
 
 def test_a_stream_is_compared_item_by_item() -> None:
-    def words(x: int) -> "parity.Iterator[str]": ...  # type: ignore[empty-body]
+    def words(x: int) -> Iterator[str]: ...  # type: ignore[empty-body]
 
     found = parity.compare(["a", "b"], ["a", "c", "d"], described(words), parity.tolerances({}))
     assert [str(d) for d in found] == [
