@@ -142,7 +142,7 @@ class Review:
             try:
                 (answers[i],) = way.ask([question.item])
             except BadInput as e:
-                # A dialect that can't say it is no fault of the model's; a sample that is wrong is told by the near ways.
+                # What a dialect can't say is no fault of the model's; a wrong sample is told by the near ways.
                 (case.problems if way.is_near else case.notes).append(
                     f"sample {i + 1}: {e.message}"
                 )
