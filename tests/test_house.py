@@ -23,7 +23,8 @@ ROWS: Final = (
     ("rollout",),
     ("engine",),
     ("server", "batch", "container", "client", "load", "executors"),
-    ("targets", "importers"),
+    ("targets", "importers", "forms"),
+    ("check",),
     ("commands",),
     ("__main__",),
 )
@@ -38,6 +39,7 @@ PLURAL: Final = {
     "executors",
     "targets",
     "importers",
+    "forms",
     "commands",
 }
 FACADE: Final = "headway"
@@ -59,7 +61,7 @@ LIBRARIES: Final = {
     "unpickling": ("pickle cloudpickle dill marshal shelve", ("runtimes",)),
     "processes": (
         "subprocess multiprocessing pty",
-        ("engine.child", "executors", "container"),
+        ("engine.child", "executors", "container", "forms"),
     ),
     "click": ("click rich", ("commands",)),
     "sockets": (

@@ -208,6 +208,15 @@ class ModelSettings:
     is_trusted: Annotated[
         bool, Setting("the author of this model's files may run code here (pickle, joblib)")
     ] = False
+    tolerance: Annotated[
+        float | None,
+        Setting(
+            "`headway check`: numbers may differ by so much, absolutely up to 1 and relatively above; "
+            "by default it depends on their type",
+            ge=0,
+            flag=False,
+        ),
+    ] = None
     is_required: Annotated[
         bool,
         Setting("the server is not ready before this model is, and ends if it can't be loaded"),

@@ -272,7 +272,8 @@ class Exit(IntEnum):
     GRACE = 5
     """`serve` was told to stop, and not all were answered: the grace was over, or a gateway died with its clients."""
     MISSED = 6
-    """`bench`: a bound that was asked for (`--max-p99`, `--max-errors`) was not kept."""
+    """`check` found answers that do not agree, a schema that clients break by, or another fault; or a bound that
+    `bench` was given (`--max-p99`, `--max-errors`) was not kept."""
     INTERRUPTED = 130
     """Ctrl-C before the work was done, or told to stop before the server was ready."""
 

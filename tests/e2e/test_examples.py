@@ -208,6 +208,20 @@ def test_the_tests_of_an_example_pass_as_its_author_runs_them(name: str) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_an_example_gives_its_accepted_answers_in_every_form(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "headway", "check", str(EXAMPLES / name)],
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not accepted" not in done.stdout
+    assert "nothing is accepted" not in done.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_example_served_alone_answers_and_ends_when_told_to(name: str) -> None:
     with serving(EXAMPLES / name) as service:
         ASK[name](service)

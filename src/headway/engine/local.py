@@ -6,7 +6,7 @@ One code path: what is asked here is decoded, checked, batched, predicted and en
 import inspect
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,16 @@ class Loaded:
     def description(self) -> Any:
         """What the predictor takes and answers, as plain data."""
         return self._opened.description
+
+    @property
+    def opened(self) -> Opened:
+        """The model itself, for who calls it by hand."""
+        return self._opened
+
+    def await_all(self, coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+        """Run coroutines of an async predictor on its loop; each one's value, or its exception in its place."""
+        assert self._coroutines is not None, "an async predictor's"
+        return self._coroutines.await_all(coroutines)
 
     def __call__(self, **inputs: Any) -> Any:
         """Ask about one item.

@@ -25,12 +25,12 @@ _LIMIT_BYTES: Final = 64 * 2**20
 
 
 def protocols() -> dict[str, tuple[Asking, str]]:
-    """The protocols that can write a question, with the form of each, by the name that users give."""
+    """The protocols that can write a question, each with a way to do so, by the name that users give."""
     found: dict[str, tuple[Asking, str]] = {}
     for name in plugins.in_turn("protocols"):
         codec: Any = plugins.load("protocols", name)
-        for form in getattr(codec, "FORMS", ()):
-            found[f"{name}-{form}" if form else name] = (codec, form)
+        for i, way in enumerate(getattr(codec, "WAYS", ())):
+            found[f"{name}-{way}" if i else name] = (codec, way)
     return found
 
 
@@ -45,15 +45,16 @@ def of_model(
     known = protocols()
     if protocol not in known:
         raise config.unknown(protocol, known, f"`--protocol {protocol}`", "protocol")
-    codec, form = known[protocol]
+    codec, way = known[protocol]
     found = []
     for turn, question in enumerate(questions):
         items = question if isinstance(question, list) else [question]
         try:
-            ask = codec.ask(form, items, model, is_single=not isinstance(question, list))
+            ask = codec.ask(model, items, way)
         except HeadwayError as e:
             problem = f"{protocol} can't ask it: {e.message}"
             raise ConfigError(where=f"question {turn + 1}", problem=problem) from e
+        ask.version = model.version
         found.append(_post(codec, ask, target, headers))
     return found
 

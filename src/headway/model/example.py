@@ -56,6 +56,34 @@ def _value(value: Any, field: Field, root: Path) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=plain))
 
 
+def files_of(example: Mapping[str, Any]) -> dict[str, str]:
+    """The inputs of an author's example that are files, with their paths."""
+    return {name: value.as_posix() for name, value in example.items() if isinstance(value, Path)}
+
+
+def made_up(signature: Signature) -> dict[str, Any] | None:
+    """An item of zeros in its JSON form; None where an input is no tensor."""
+    fields = {p.name: p.field for p in signature.parameters}
+    if not all(hasattr(f, "has_batch") and not hasattr(f, "parts") for f in fields.values()):
+        return None
+    return {name: _nested_zeros(field) for name, field in fields.items()}
+
+
+def _nested_zeros(field: Field) -> Any:
+    value: Any = {"bytes": "text", "bool": False}.get(
+        field.dtype, 0.0 if "float" in field.dtype else 0
+    )
+    for length in reversed(_lengths(field)):
+        value = [value] * length
+    return value
+
+
+def _lengths(field: Field) -> list[int]:
+    free = sum(n < 0 for n in field.shape)
+    length = FREE_LENGTH if free <= 2 else MANY_FREE_LENGTH
+    return [length if n < 0 else n for n in field.shape]
+
+
 def make_call(wire: Any, examples: Sequence[Mapping[str, Any]], rows: int) -> Call | None:
     """A call of some rows: the examples in turn, or zeros for tensors; None if there is neither."""
     if examples:
@@ -72,9 +100,7 @@ def make_call(wire: Any, examples: Sequence[Mapping[str, Any]], rows: int) -> Ca
 
 
 def _zeros(field: Field, rows: int) -> Any:
-    free = sum(n < 0 for n in field.shape)
-    length = FREE_LENGTH if free <= 2 else MANY_FREE_LENGTH
-    shape = (rows, *(length if n < 0 else n for n in field.shape))
+    shape = (rows, *_lengths(field))
     count = 1
     for n in shape:
         count *= n

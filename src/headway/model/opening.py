@@ -91,6 +91,16 @@ def open_spec(spec: ModelSpec, threads: int = 1, may_spin: bool = False) -> Open
     return opened
 
 
+def find_predictor(spec: ModelSpec) -> Any:
+    """Import the class or function that a model's source names, without loading it; None for a model file.
+
+    Raises:
+        BundleError, ConfigError: as `open_spec`.
+    """
+    file, _, name = spec.source.partition(":")
+    return _find(Path(spec.root).resolve(), file, name) if file.endswith(".py") else None
+
+
 def open_predictor(what: Any, options: Options | None = None, name: str = "") -> Opened:
     """Open a Predictor class, or a function, that is at hand.
 

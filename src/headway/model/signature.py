@@ -112,6 +112,43 @@ def read_signature(what: Any) -> Signature:
     )
 
 
+def faults(what: Any) -> list[tuple[str, SignatureError]]:
+    """All that keeps a predictor from being served, each with its parameter's name ("return": the answer, "": all)."""
+    name = what.__name__ if isinstance(what, type) or inspect.isroutine(what) else str(what)
+    try:
+        function = _function_of(what, name)
+        hints = _hints(function, name)
+    except SignatureError as e:
+        return [("", e)]
+    found: list[tuple[str, SignatureError]] = []
+    for p in list(inspect.signature(function).parameters.values())[isinstance(what, type) :]:
+        try:
+            where = f"{name}: parameter {p.name!r}"
+            annotation = _annotation(p, hints, where)
+            if bare(annotation) is not Context:
+                _parameter(p, annotation, where)
+        except SignatureError as e:
+            found.append((p.name, e))
+    # Whether the answer is a batch's is not known while a parameter is wrong: what is wrong either way is told.
+    said = {_output_fault(hints, name, is_batched=is_batched) for is_batched in (True, False)}
+    if len(said) == 1 and None not in said:
+        found.append(("return", SignatureError(str(said.pop()))))
+    if not found:
+        try:
+            read_signature(what)
+        except SignatureError as e:
+            found.append(("", e))
+    return found
+
+
+def _output_fault(hints: Mapping[str, Any], name: str, *, is_batched: bool) -> str | None:
+    try:
+        _output(hints.get("return", MISSING), name, is_batched=is_batched)
+    except SignatureError as e:
+        return e.message
+    return None
+
+
 def of_tensors(
     name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], doc: str = ""
 ) -> Signature:

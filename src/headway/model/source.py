@@ -63,6 +63,29 @@ def check(path: Path, name: str, shown: str) -> None:
         raise ConfigError(where=shown, problem=f"defines no `{name}`; {hint}")
 
 
+def lines_of(path: Path, name: str) -> dict[str, int]:
+    """The lines of a predictor: of each parameter by name, of the answer as "return", of itself as "".
+
+    Raises:
+        BundleError: the file can't be read as Python.
+    """
+    for node in ast.walk(_parse(path)):
+        if not isinstance(node, ast.ClassDef | _Function) or node.name != name:
+            continue
+        inner = node.body if isinstance(node, ast.ClassDef) else [node]
+        function = next(
+            (f for f in inner if isinstance(f, _Function) and f.name in (name, "predict")), None
+        )
+        if function is None:
+            return {"": node.lineno}
+        args = function.args
+        named = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
+        lines = {a.arg: a.lineno for a in named if a is not None}
+        answer = function.returns.lineno if function.returns else function.lineno
+        return {**lines, "return": answer, "": function.lineno}
+    return {}
+
+
 def _parse(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_bytes(), filename=path.name)

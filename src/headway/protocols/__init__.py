@@ -203,16 +203,21 @@ class Codec(Protocol):
 
 
 class Asking(Protocol):
-    """What a protocol has too that can write a question: those who ask find it by these two names."""
+    """What a protocol module may have besides: the other way round, for checks, load and clients."""
 
-    FORMS: Sequence[str]
-    """The ways to write one; "" is the usual one, another is named `PROTOCOL-FORM`."""
     ROUTES: Sequence[Route]
+    WAYS: Sequence[str]
+    """How a question can be written; the first is the dialect's own."""
 
-    def ask(
-        self, form: str, items: Sequence[Mapping[str, Any]], model: Description, *, is_single: bool
-    ) -> Ask:
-        """Write items in their JSON form as a question to a version of a model. Raises BadInput."""
+    def ask(self, model: Description, items: Sequence[Mapping[str, Any]], way: str) -> Ask:
+        """Write a question about items in their JSON form. Raises BadInput: the dialect can't say it."""
+        ...
+
+    def read(self, model: Description, reply: Reply, count: int) -> list[Any]:
+        """The answers of a good reply to `count` items, in their JSON form; of a stream, a list of its items.
+
+        Raises BadOutput.
+        """
         ...
 
 

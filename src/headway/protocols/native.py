@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from headway.errors import BadInput, CallerError, HeadwayError
+from headway.errors import BadInput, BadOutput, CallerError, HeadwayError
 from headway.model.call import Call, Description, Result
 from headway.model.counting import count_rows, may_exceed
 from headway.protocols import (
@@ -41,7 +41,6 @@ ROUTES: Sequence[Route] = (
     ),
 )
 HEADERS: Sequence[str] = ("content-type", "accept")
-FORMS: Sequence[str] = ("",)
 
 _LINES = "application/jsonl"
 _EVENTS = "text/event-stream"
@@ -123,14 +122,6 @@ def _check_row(row: bytes, wire: Wire) -> None:
     wire.read_json(row)
 
 
-def ask(
-    form: str, items: Sequence[Mapping[str, Any]], model: Description, *, is_single: bool
-) -> Ask:
-    """Write a question: an object, or an array of them."""
-    body = msgspec.json.encode(items[0] if is_single else items)
-    return Ask("predict", model.name, model.version, body, {"content-type": JSON})
-
-
 # Answers
 
 
@@ -197,6 +188,37 @@ def render(ask: Ask, error: HeadwayError) -> Reply:
     """Write an error as `{"error", "code", "request_id"}`."""
     body = {"error": public_message(error), "code": error.code, "request_id": ask.request_id}
     return Reply(status_of(error), msgspec.json.encode(body), JSON, headers_of(error))
+
+
+# The other way round
+
+WAYS: Sequence[str] = ("json",)
+
+
+def ask(model: Description, items: Sequence[Mapping[str, Any]], way: str) -> Ask:
+    """Write one item as an object, many as an array."""
+    body = msgspec.json.encode(items[0] if len(items) == 1 else list(items))
+    return Ask("predict", model.name, "", body, {"content-type": JSON})
+
+
+def read(model: Description, reply: Reply, count: int) -> list[Any]:
+    """The answers, one an item; of a stream, a list of its items. Raises BadOutput."""
+    try:
+        if model.is_stream:
+            return [[_streamed(line) for line in reply.body.splitlines()]]
+        if count == 1:
+            return [msgspec.json.decode(reply.body)]
+        return msgspec.json.decode(reply.body, type=list[Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise BadOutput(expected="JSON of the answers", found=repr(reply.body[:80])) from e
+
+
+def _streamed(line: bytes) -> Any:
+    """An item of a stream, unless it is the error that ends it."""
+    value = msgspec.json.decode(line)
+    if isinstance(value, dict) and value.keys() == {"error", "code", "request_id"}:
+        raise BadOutput(f"the stream ended with an error: {value['error']}")
+    return value
 
 
 # What the gateway knows

@@ -37,7 +37,7 @@ from headway.protocols import (
     row_error,
     status_of,
 )
-from headway.protocols._asking import request as request_of
+from headway.protocols._asking import read_reply, write_ask
 from headway.protocols._metadata import describe
 from headway.protocols._tensors import (
     DATATYPES,
@@ -75,7 +75,6 @@ ROUTES: Sequence[Route] = (
 )
 _LENGTH = "inference-header-content-length"
 HEADERS: Sequence[str] = (_LENGTH,)
-FORMS: Sequence[str] = ("", "binary")
 
 _BINARY = "application/octet-stream"
 # OIP: "Each dimension must be an integer representable as an unsigned 64-bit integer value."; we
@@ -223,19 +222,6 @@ def _check_texts(inputs: Sequence[_Input], most: int) -> None:
 
 def _refused(where: str, expected: str, found: str) -> BadInput:
     return BadInput(where=where, expected=expected, found=found)
-
-
-def ask(
-    form: str, items: Sequence[Mapping[str, Any]], model: Description, *, is_single: bool
-) -> Ask:
-    """Write a question; with binary tensors, asking for such, in the form `binary`. Raises BadInput."""
-    body, head_bytes = request_of(items, model, is_binary=form == "binary")
-    headers = {"content-type": JSON}
-    if form == "binary":
-        headers = {"content-type": _BINARY, _LENGTH: str(head_bytes)}
-    return Ask(
-        "infer_stream" if model.is_stream else "infer", model.name, model.version, body, headers
-    )
 
 
 # Parameters
@@ -432,6 +418,21 @@ def render(ask: Ask, error: HeadwayError) -> Reply:
     # OIP: '"error" : The descriptive message for the error.'
     status = 503 if isinstance(error, QueueFull) else status_of(error)
     return Reply(status, _encode({"error": public_message(error)}), JSON, headers_of(error))
+
+
+# The other way round
+
+WAYS: Sequence[str] = ("json", "binary")
+
+
+def ask(model: Description, items: Sequence[Mapping[str, Any]], way: str) -> Ask:
+    """Write items as tensors, in JSON or in binary. Raises BadInput: they have no tensors in common."""
+    return write_ask(model, items, is_binary=way == "binary" and not model.is_stream)
+
+
+def read(model: Description, reply: Reply, count: int) -> list[Any]:
+    """The answers, one an item; of a stream, a list of its items. Raises BadOutput."""
+    return read_reply(model, reply)
 
 
 def answer(ask: Ask, facts: Facts) -> Reply:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from headway import errors
 from headway.errors import CallerError, HeadwayError
 from headway.model.call import Call, Result
-from headway.protocols import Ask, Facts, Stats, headers_of, path_of, status_of
+from headway.protocols import Ask, Facts, Stats, headers_of, status_of
 
 SECRET = 'File "/srv/secret/model.py", line 7: KeyError: password'
 CODEC_PARTS = ("decode", "encode", "chunk", "chunk_error", "stream_type", "answer", "render")
@@ -250,19 +250,3 @@ def codec_answers_or_is_not_ready(codec: ModuleType, ask: Ask, facts: Facts) -> 
         parsed(codec.answer(ask, facts).body)
     except errors.NotReady:
         return
-
-
-@pytest.mark.parametrize("is_single", [True, False])
-def test_what_a_protocol_asks_it_reads_again(codec: ModuleType, wire: Any, is_single: bool) -> None:
-    items = [{"text": "fine, grüße", "numbers": [1.5, -2]}, {"text": "", "numbers": [0, 3e20]}]
-    asked = items[:1] if is_single else items
-    for form in getattr(codec, "FORMS", ()):
-        ask = codec.ask(form, asked, wire.description, is_single=is_single)
-        path_of(codec.ROUTES, ask)
-        ask.headers = {k: v for k, v in ask.headers.items() if k in codec.HEADERS}
-        call = codec.decode(ask, wire)
-        assert call.rows == len(asked)
-        assert wire.gather([(call, None)])["text"] == [item["text"] for item in asked]
-        numbers = wire.gather([(call, None)])["numbers"].tolist()
-        for found, item in zip(numbers, asked, strict=True):
-            assert found == pytest.approx(item["numbers"])

@@ -1,0 +1,1 @@
+"""Ask a model in all its forms before it is shipped, and compare."""
