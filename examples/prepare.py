@@ -21,6 +21,7 @@ FILES = {
     "sentiment": ("sentiment.skops",),
     "digits": ("digits.onnx",),
     "filetype": ("filetype.onnx", "labels.json"),
+    "ocr": ("find.onnx", "turn.onnx", "read.onnx", "alphabet.txt", "receipt.png"),
 }
 EXIT_OK, EXIT_FAILED = 0, 1
 
