@@ -21,6 +21,7 @@ FILES = {
     "sentiment": ("sentiment.skops",),
     "digits": ("digits.onnx",),
     "filetype": ("filetype.onnx", "labels.json"),
+    "heart": ("heart.skops",),
     "ocr": ("find.onnx", "turn.onnx", "read.onnx", "alphabet.txt", "receipt.png"),
 }
 HEAVY = {"embeddings": ("encoder.onnx", "tokenizer.json")}
