@@ -21,27 +21,36 @@ FILES = {
     "sentiment": ("sentiment.skops",),
     "digits": ("digits.onnx",),
     "filetype": ("filetype.onnx", "labels.json"),
+    "heart": ("heart.skops",),
+    "ocr": ("find.onnx", "turn.onnx", "read.onnx", "alphabet.txt", "receipt.png"),
 }
+HEAVY = {"embeddings": ("encoder.onnx", "tokenizer.json")}
+"""Made only where they are named: they need large libraries."""
 EXIT_OK, EXIT_FAILED = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prepare the named examples, or all of them."""
+    """Prepare the named examples, or all that are light."""
+    known = FILES | HEAVY
     parser = argparse.ArgumentParser(description="Make what the examples lack.")
-    parser.add_argument("name", nargs="*", help=f"any of: {', '.join(FILES)}; all if none is named")
+    parser.add_argument(
+        "name",
+        nargs="*",
+        help=f"any of: {', '.join(known)}; all but {', '.join(HEAVY)} if none is named",
+    )
     parser.add_argument("--again", action="store_true", help="make it even if it is there")
     asked = parser.parse_args(arguments)
-    if unknown := sorted(set(asked.name) - set(FILES)):
-        parser.error(f"there is no example {unknown[0]!r}; known: {', '.join(FILES)}")
+    if unknown := sorted(set(asked.name) - set(known)):
+        parser.error(f"there is no example {unknown[0]!r}; known: {', '.join(known)}")
     with _one_at_a_time():
-        done = [_prepare(name, is_again=asked.again) for name in asked.name or FILES]
+        done = [_prepare(n, known[n], is_again=asked.again) for n in asked.name or FILES]
     return EXIT_OK if all(done) else EXIT_FAILED
 
 
-def _prepare(name: str, *, is_again: bool) -> bool:
+def _prepare(name: str, files: Sequence[str], *, is_again: bool) -> bool:
     """Make one example; False if that failed, which is said."""
     folder = HOME / name
-    if not is_again and all((folder / file).is_file() for file in FILES[name]):
+    if not is_again and all((folder / file).is_file() for file in files):
         _say(name, "ready")
         return True
     start = time.monotonic()
@@ -58,7 +67,7 @@ def _prepare(name: str, *, is_again: bool) -> bool:
         return False
     finally:
         sys.path.remove(str(folder))
-    _say(name, f"ready after {time.monotonic() - start:.0f} s: {', '.join(FILES[name])}")
+    _say(name, f"ready after {time.monotonic() - start:.0f} s: {', '.join(files)}")
     return True
 
 

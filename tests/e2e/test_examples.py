@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("sentiment", "digits", "filetype")
+NAMES = ("sentiment", "digits", "filetype", "heart", "ocr")
 PREPARE_TIMEOUT_S = 540
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 40
@@ -186,10 +186,56 @@ def ask_filetype(service: Service) -> None:
     assert found["score"] == pytest.approx([alone["score"]])
 
 
+def ask_heart(service: Service) -> None:
+    question = question_of("heart")
+    sick, well = service.ask("/models/heart/predict", question)
+    assert sick["narrowed"] > 0.9
+    assert well["narrowed"] < 0.1
+
+    columns = {"age": "FP64", "sex": "BYTES", "chest_pain": "BYTES", "rest_blood_pressure": "FP64"}
+    columns |= {"cholesterol": "FP64", "has_high_blood_sugar": "BOOL", "rest_ecg": "BYTES"}
+    columns |= {"max_heart_rate": "FP64", "has_angina_by_exercise": "BOOL"}
+    columns |= {"st_depression": "FP64", "st_slope": "BYTES"}
+    inputs = [
+        {"name": name, "datatype": kind, "shape": [2], "data": [row[name] for row in question]}
+        for name, kind in columns.items()
+    ]
+    outputs = service.ask("/v2/models/heart/infer", {"inputs": inputs})["outputs"]
+    found = {output["name"]: output["data"] for output in outputs}
+    assert found["narrowed"][1] == pytest.approx(well["narrowed"])
+    assert found["narrowed"][0] < sick["narrowed"], "without what was left out here"
+
+    status, error = service.post(
+        "/models/heart/predict", json.dumps([{**question[0], "age": 3}]).encode()
+    )
+    assert status == 400
+    assert "age" in error["error"]
+
+
+def ask_ocr(service: Service) -> None:
+    picture = (EXAMPLES / "ocr" / "receipt.png").read_bytes()
+    status, page = service.post("/models/ocr/predict", picture, {"content-type": "image/png"})
+    assert status == 200, page
+    first = page["lines"][0]
+    assert first["text"] == "CORNER BAKERY"
+    assert "Thank you, come again!" in [line["text"] for line in page["lines"]]
+
+    text = base64.b64encode(picture).decode()
+    sure = service.ask("/models/ocr/predict", {"picture": text, "min_score": 0.999})
+    assert sure["lines"] == [line for line in page["lines"] if line["score"] >= 0.999]
+
+    status, error = service.post(
+        "/models/ocr/predict", picture[:500], {"content-type": "image/png"}
+    )
+    assert (status, error["code"]) == (400, "bad_input")
+
+
 ASK: Mapping[str, Callable[[Service], None]] = {
     "sentiment": ask_sentiment,
     "digits": ask_digits,
     "filetype": ask_filetype,
+    "heart": ask_heart,
+    "ocr": ask_ocr,
 }
 
 
@@ -236,9 +282,11 @@ def test_all_examples_are_served_together_and_end_when_told_to() -> None:
 
 
 def test_preparing_again_leaves_what_is_there_alone() -> None:
-    made = [p for p in EXAMPLES.glob("*/*") if p.suffix in (".skops", ".onnx")]
+    made = [
+        p for name in NAMES for p in EXAMPLES.glob(f"{name}/*") if p.suffix in (".skops", ".onnx")
+    ]
     before = {path: path.stat().st_mtime_ns for path in made}
-    assert len(before) == len(NAMES)
+    assert {path.parent.name for path in made} == set(NAMES)
     done = prepare()
     assert done.returncode == 0
     assert done.stderr.splitlines() == [f"{name}: ready" for name in NAMES]
@@ -249,4 +297,4 @@ def test_preparing_an_unknown_example_names_the_known_ones() -> None:
     done = prepare("sentimnet")
     assert done.returncode == 2
     assert "'sentimnet'" in done.stderr
-    assert "sentiment, digits, filetype" in done.stderr
+    assert ", ".join(NAMES) in done.stderr
