@@ -55,6 +55,8 @@ class Answer(msgspec.Struct, array_like=True, gc=False):
     status: int = 200
     content_type: str = ""
     headers: list[tuple[str, str]] | None = None
+    is_mixed: bool = False
+    """Some of its rows have errors in the place of answers."""
 
 
 WHOLE, HEAD, CHUNK, END = range(4)

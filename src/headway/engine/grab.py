@@ -338,7 +338,7 @@ class Run:
         assert ticket.call is not None
         try:
             reply = ticket.codec.encode(ticket.ask, ticket.call, result, self._wire)
-            said = Said(ticket.id, WHOLE, reply.body, None, reply)
+            said = Said(ticket.id, WHOLE, reply.body, None, reply, bool(result.errors))
         except HeadwayError as e:
             self._fail(ticket, e)
         except Exception as e:  # noqa: BLE001  (a codec's or an encoder's bug; logged in _fail)

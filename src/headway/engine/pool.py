@@ -17,6 +17,7 @@ from headway.engine.loan import HANG_S
 from headway.engine.messages import Loaded
 from headway.engine.patience import Patience
 from headway.engine.rotation import Rotation
+from headway.engine.shelf import Shelf, shelf_of
 from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.metrics import Tally
@@ -52,6 +53,9 @@ class Pool:
         self.generation = -1
         """The newest of which a worker has linked up; -1 before the first one."""
         self.in_flight = 0
+        """Requests in the queue and in workers; not those that wait for an equal one."""
+        self.shelf: Shelf | None = None
+        """What equal requests share; None: nothing."""
         self.budget = Budget(tally.good, time.monotonic())
         self._patience = Patience()
         self.rotation = Rotation(self, tell)
@@ -78,6 +82,12 @@ class Pool:
             settings.max_batch_bytes,
             settings.hold_s,
         )
+
+    def begin_shelf(
+        self, settings: ModelSettings, loaded: Loaded, generation: int, gateways: int
+    ) -> None:
+        """Forget all answers: a new generation would give others."""
+        self.shelf = shelf_of(settings, loaded, generation, gateways, self.tally)
 
     def credited(self, link: SlotLink) -> None:
         """A slot is free for us."""

@@ -181,5 +181,12 @@ def _answer(said: Said) -> Answer:
         return Answer(said.id, said.part, len(said.body), outcome)
     headers = list(reply.headers) or None
     return Answer(
-        said.id, said.part, len(said.body), outcome, reply.status, reply.content_type, headers
+        said.id,
+        said.part,
+        len(said.body),
+        outcome,
+        reply.status,
+        reply.content_type,
+        headers,
+        said.is_mixed,
     )

@@ -50,6 +50,8 @@ class Said(Struct):
     body: bytes
     error: HeadwayError | None = None
     reply: Reply | None = None
+    is_mixed: bool = False
+    """Some rows of the answer are errors."""
 
 
 @dataclass(slots=True)

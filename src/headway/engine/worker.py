@@ -63,6 +63,10 @@ class Worker:
             is_async=is_async,
             item_s=warmth.item_s,
         )
+        if spec.settings.cache_bytes and not self._opened.description.is_cacheable:
+            log.warning(
+                "cache_unused", extra={"model": spec.name, "reason": _no_cache(self._opened)}
+            )
         gain = threads.choose_batch(warmth.costs) if warmth.costs else _MAX_AUTO_ROWS
         max_batch = spec.settings.max_batch or (
             gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
@@ -168,6 +172,13 @@ class Worker:
         self._opened.close()
         if self._coroutines is not None:
             self._coroutines.close()
+
+
+def _no_cache(opened: Opened) -> str:
+    """Why no answer of a model is kept."""
+    if opened.description.is_stream:
+        return "it answers in streams, which are not kept"
+    return "its predictor says that it is not deterministic"
 
 
 def _item_batch(item_s: float | None) -> int:

@@ -79,6 +79,7 @@ class Wire:
             is_idempotent=signature.idempotent,
             headers=tuple(signature.headers),
             media_types=tuple(_media_types(self._fed.field)) if self._fed is not None else (),
+            is_deterministic=signature.deterministic,
         )
 
     # Reading
