@@ -32,7 +32,7 @@ from headway.engine.blame import (
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
 from headway.engine.items import close, items_of
-from headway.engine.rows import by_key, cut, halve
+from headway.engine.rows import by_key, by_length, cut, halve
 from headway.engine.ticket import AwaitAll, Bounds, Piece, Said, Say, Ticket, Timing
 from headway.errors import (
     BadInput,
@@ -95,7 +95,7 @@ class Run:
                 self._stream(ticket)
         else:
             for group in self._groups(decoded):
-                for batch in cut(group, self._cap.most):
+                for batch in cut(self._sorted(group), self._cap.most):
                     self._perform(batch)
                     self._finish(ticket for ticket, _ in batch)
         ASKING.set(None)
@@ -159,6 +159,12 @@ class Run:
                 groups.setdefault((owner, key), []).append((ticket, members))
         return list(groups.values())
 
+    def _sorted(self, group: list[Piece]) -> list[Piece]:
+        """A group that takes several calls, by length, so that little is padded in each."""
+        if not self._wire.has_lengths or sum(len(rows) for _, rows in group) <= self._cap.most:
+            return group
+        return by_length(group, lambda ticket, row: self._wire.length(ticket.call, row))  # type: ignore[arg-type]
+
     # From batches to answers
 
     def _perform(self, batch: Sequence[Piece]) -> None:
@@ -209,7 +215,8 @@ class Run:
             if total > self._cap.rows and self._cap.fitted(total, time.monotonic()):
                 log.info("memory_holds_more", extra={"rows": total})
             for piece, part in zip(batch, self._wire.split(result, sizes), strict=True):
-                self._keep(piece, part)
+                is_cut = self._wire.has_lengths
+                self._keep(piece, self._wire.cut_back(part, *_part(piece)) if is_cut else part)
         return None
 
     def _bisect(self, batch: Sequence[Piece], total: int, error: Exception) -> bool:

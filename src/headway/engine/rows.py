@@ -1,6 +1,6 @@
 """Which rows of which requests make a batch: group, cut, halve. Pure; an owner is whatever holds the rows."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 Owner = TypeVar("Owner")
@@ -19,6 +19,22 @@ def by_key(keys: Sequence[Hashable]) -> list[tuple[Hashable, Rows]]:
     return list(members.items())
 
 
+def by_length(
+    group: Iterable[tuple[Owner, Rows]], length: Callable[[Owner, int], int]
+) -> list[tuple[Owner, Rows]]:
+    """The rows of a group, the shortest first; rows of one owner that follow each other stay together."""
+    rows = sorted(
+        ((owner, row) for owner, members in group for row in members), key=lambda r: length(*r)
+    )
+    found: list[tuple[Owner, list[int]]] = []
+    for owner, row in rows:
+        if found and found[-1][0] is owner:
+            found[-1][1].append(row)
+        else:
+            found.append((owner, [row]))
+    return list(found)
+
+
 def cut(group: Iterable[tuple[Owner, Rows]], max_rows: int) -> Iterator[list[tuple[Owner, Rows]]]:
     """Cut a group into batches of at most `max_rows`, splitting an owner's rows only where it must be."""
     batch: list[tuple[Owner, Rows]] = []
@@ -29,7 +45,8 @@ def cut(group: Iterable[tuple[Owner, Rows]], max_rows: int) -> Iterator[list[tup
             yield batch
             batch, room = [], max_rows
         while len(rest) > room:
-            batch.append((owner, rest[:room]))
+            if room:
+                batch.append((owner, rest[:room]))
             yield batch
             rest, batch, room = rest[room:], [], max_rows
         if rest:
