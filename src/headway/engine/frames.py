@@ -101,6 +101,8 @@ class Replies(msgspec.Struct, array_like=True, tag=6, gc=False):
     encode_s: float = 0.0
     shortages: int = 0
     """Model calls that memory did not hold."""
+    recalled: int = 0
+    """Rows whose answers the worker had."""
 
 
 class Begun(msgspec.Struct, array_like=True, tag=7, gc=False):

@@ -215,6 +215,8 @@ class Gateway:
         tally.spent(replies.decode_s, replies.compute_s, replies.encode_s)
         if replies.shortages:
             tally.fell_short(replies.shortages)
+        if replies.recalled:
+            tally.recalled(replies.recalled)
         if answers and (answers[0].outcome or link.worker.is_doubted):
             link.pool.rotation.judge(link, answers)
         if replies.is_last:

@@ -8,8 +8,15 @@ Owner = TypeVar("Owner")
 Rows = Sequence[int]
 
 
-def by_key(keys: Sequence[Hashable]) -> list[tuple[Hashable, Rows]]:
-    """The rows of each bucket key, in order."""
+def by_key(
+    keys: Sequence[Hashable], only: Sequence[int] | None = None
+) -> list[tuple[Hashable, Rows]]:
+    """The rows of each bucket key, in order; of all rows, or of some only."""
+    if only is not None:
+        kept: dict[Hashable, list[int]] = {}
+        for row in only:
+            kept.setdefault(keys[row], []).append(row)
+        return list(kept.items())
     first = keys[0]
     if all(key == first for key in keys):
         return [(first, range(len(keys)))]

@@ -171,6 +171,7 @@ def _replies(said: list[Said], timing: Timing, *, is_last: bool, is_credit: bool
         timing.compute_s,
         timing.encode_s,
         timing.shortages,
+        timing.recalled,
     )
 
 

@@ -24,6 +24,7 @@ from headway.engine.cap import Cap
 from headway.engine.channel import Channel
 from headway.engine.gate import Gate
 from headway.engine.grab import Run
+from headway.engine.known import known_of
 from headway.engine.messages import Cancel, Hold, Leave, Loaded, Meet, Message, Ping, Pong, Refused
 from headway.engine.orphan import end_with_parent
 from headway.engine.slot import Line, Slot
@@ -72,7 +73,8 @@ class Worker:
             gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
         )
         max_rows = spec.settings.max_rows or max(gain, 1)
-        self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s)
+        known = known_of(self._opened.wire, spec.settings, warmth.item_s)
+        self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s, known)
         self._codecs = {
             name: plugins.load("protocols", name) for name in plugins.names("protocols")
         }

@@ -268,6 +268,10 @@ class Wire:
             arguments[p.name] = self._value(p, call, rows[0] if rows else 0)
         return arguments
 
+    def identity(self, call: Call, row: int) -> list[Hashable]:
+        """What must be equal for two rows to be the same question. Raises BadInput."""
+        return [p.field.share_key(self._value(p, call, row)) for p in self._parameters]
+
     def item(self, call: Call, row: int) -> dict[str, Any]:
         """Make the arguments of a call for one item. Raises BadInput."""
         return {p.name: self._value(p, call, row) for p in self._parameters}
