@@ -262,6 +262,8 @@ def test_v2_echoes_an_id_so_only_requests_without_one_are_equal(server: Server) 
         ("b", False),
         ("a", True),
     ]
+    assert server.lines("entered.txt").count("v2") == 1, "its worker knows the row by then"
+    assert server.metric("cache_rows_total", model="gate") >= 1
     assert [infer("v2", ""), infer("v2", "")] == [(None, False), (None, True)]
     stats = server.call("GET", "/v2/models/gate/stats").json["model_stats"][0]["inference_stats"]
     assert stats["cache_hit"]["count"] >= 2

@@ -140,16 +140,12 @@ class Gateway:
         if self._alarm is None or flight.deadline < self._alarm_at:
             self._set_alarm()
         if flight.state is State.QUEUED:
-            self._await_slot(pool)
+            pool.in_flight += 1
+            if pool.free:
+                pool.wake()
+            else:
+                pool.demand()
         return id
-
-    def _await_slot(self, pool: Pool) -> None:
-        """One request more waits."""
-        pool.in_flight += 1
-        if pool.free:
-            pool.wake()
-        else:
-            pool.demand()
 
     def leave(self, id: int) -> None:
         """The caller of a request is gone."""
@@ -185,15 +181,10 @@ class Gateway:
             return errors.DeadlineError(timeout_s=flight.timeout_s)
         if key is not None and pool.shelf is not None and pool.shelf.attach(key, flight):
             return None
-        error = self._full(pool, flight)
-        if error is None and key is not None and pool.shelf is not None:
-            pool.shelf.lead(key, flight)
-        return error
-
-    def _full(self, pool: Pool, flight: Flight) -> HeadwayError | None:
-        """Queue a request; why not, where the queue is full."""
         full = pool.batcher.offer(flight)
         if not full:
+            if key is not None and pool.shelf is not None:
+                pool.shelf.lead(key, flight)
             return None
         return errors.QueueFull(model=pool.name, limit=full, retry_after_s=pool.patience_s())
 
@@ -252,12 +243,9 @@ class Gateway:
         elif share.is_forsaken:
             self._drop(share.run)
         if flight.exchange is not NOBODY:
-            self._count(flight, outcome)
-
-    def _count(self, flight: Flight, outcome: int) -> None:
-        now = time.monotonic()
-        waited_s = (flight.sent_at or now) - flight.queued_at
-        flight.pool.tally.answered(outcome, now - flight.queued_at, waited_s)
+            now = time.monotonic()
+            waited_s = (flight.sent_at or now) - flight.queued_at
+            flight.pool.tally.answered(outcome, now - flight.queued_at, waited_s)
 
     # Requests that share an answer
 
@@ -280,16 +268,20 @@ class Gateway:
         flight.share = None
         pool = flight.pool
         pool.tally.missed()
-        error = pool.trouble or self._full(pool, flight)
-        self._await_slot(pool)
-        if error is not None:
+        error = self._refusal(pool, flight, None)
+        pool.in_flight += 1
+        if error is None:
+            pool.wake()
+            pool.demand()
+        else:
             flight.state = State.DONE
             self._fail(flight, error)
 
     def _leave_to_others(self, flight: Flight, outcome: int) -> None:
         """The caller of a run is told, or gone: it goes on until the last of the others is."""
         if flight.exchange is not NOBODY:
-            self._count(flight, outcome)
+            waited_s = time.monotonic() - flight.queued_at
+            flight.pool.tally.answered(outcome, waited_s)
             flight.exchange = NOBODY
         self._deadlines.discard(flight)
         flight.deadline = max(other.deadline for other in flight.share.others.values())

@@ -7,6 +7,7 @@ no context, and cost more than it takes to look a row up. Slots share it.
 
 import sys
 import threading
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -49,7 +50,7 @@ class Known:
         except (TypeError, ValueError, OverflowError):
             return []
 
-    def find(self, keys: list[bytes], now: float) -> dict[int, Result]:
+    def find(self, keys: Sequence[bytes], now: float) -> dict[int, Result]:
         """The answers of the rows that are known."""
         with self._lock:
             found = {row: self._cache.get(key, now) for row, key in enumerate(keys)}

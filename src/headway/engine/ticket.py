@@ -30,7 +30,7 @@ class Ticket(Struct, eq=False):
     call: Call | None = None
     keys: Sequence[Hashable] | None = None
     """The bucket key of each row; None where all rows may meet."""
-    names: list[bytes] = []
+    names: Sequence[bytes] = ()
     """What each row is known by (`known`); none where rows are not looked up."""
     parts: list[tuple[Sequence[int], Result]] = []
     errors: dict[int, HeadwayError] = {}
