@@ -22,7 +22,7 @@ ROWS: Final = (
     ("runtimes", "protocols", "transforms", "connectors", "stores", "observe"),
     ("rollout",),
     ("engine",),
-    ("server", "batch", "container", "client", "load", "executors"),
+    ("server", "batch", "container", "client", "traffic", "executors"),
     ("targets", "importers", "forms"),
     ("check",),
     ("commands",),
@@ -66,7 +66,7 @@ LIBRARIES: Final = {
     "click": ("click rich", ("commands",)),
     "sockets": (
         "socket ssl",
-        ("server", "client", "load.connection", "connectors", "stores", *IO_FILES),
+        ("server", "client", "traffic.connection", "connectors", "stores", *IO_FILES),
     ),
     "numpy": (
         "numpy",
@@ -450,3 +450,11 @@ def test_the_gateway_process_imports_no_numpy_no_protobuf_and_no_model_code() ->
     }
     assert not {n for n in loaded if n.startswith(("headway.kinds", "headway.runtimes"))}
     assert "headway.model.wire" not in loaded
+
+
+def test_no_folder_takes_the_name_of_something_public() -> None:
+    """Importing `headway.load` would put a module in the place of the function."""
+    import headway
+
+    taken = {p.stem for p in HOME.iterdir() if p.is_dir() or p.suffix == ".py"}
+    assert not taken & set(headway.__all__)

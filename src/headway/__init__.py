@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headway.engine.local import load as load
     from headway.model.marks import Batch as Batch
     from headway.model.marks import Context as Context
+    from headway.model.marks import Length as Length
     from headway.model.marks import Meta as Meta
     from headway.model.marks import Reject as Reject
     from headway.model.marks import Rows as Rows
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Batch",
     "Context",
+    "Length",
     "Loaded",
     "Meta",
     "Model",
@@ -47,6 +49,7 @@ _HOMES = {
     "Predictor": "headway.model.predictor",
     "Reject": "headway.model.marks",
     "Rows": "headway.model.marks",
+    "Length": "headway.model.marks",
     "Tensor": "headway.model.marks",
     "load": "headway.engine.local",
     "predictor": "headway.model.predictor",

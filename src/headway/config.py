@@ -204,6 +204,18 @@ class ModelSettings:
         float,
         Setting("a worker that shows no sign of life for this long is killed", unit="s", ge=1),
     ] = 30.0
+    cache_bytes: Annotated[
+        int,
+        Setting(
+            "most bytes of answers that are kept to answer equal requests with, over all gateways; "
+            "each worker may keep as many of its rows' answers; 0 keeps none",
+            unit="bytes",
+            ge=0,
+        ),
+    ] = 0
+    cache_ttl_s: Annotated[
+        float, Setting("no kept answer is given for longer than this", unit="s", ge=0.001)
+    ] = 600.0
     device: Annotated[str, Setting("where the model runs: cpu, cuda:0")] = "cpu"
     is_trusted: Annotated[
         bool, Setting("the author of this model's files may run code here (pickle, joblib)")

@@ -55,6 +55,8 @@ class Answer(msgspec.Struct, array_like=True, gc=False):
     status: int = 200
     content_type: str = ""
     headers: list[tuple[str, str]] | None = None
+    is_mixed: bool = False
+    """Some of its rows have errors in the place of answers."""
 
 
 WHOLE, HEAD, CHUNK, END = range(4)
@@ -99,6 +101,8 @@ class Replies(msgspec.Struct, array_like=True, tag=6, gc=False):
     encode_s: float = 0.0
     shortages: int = 0
     """Model calls that memory did not hold."""
+    recalled: int = 0
+    """Rows whose answers the worker had."""
 
 
 class Begun(msgspec.Struct, array_like=True, tag=7, gc=False):

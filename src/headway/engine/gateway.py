@@ -19,6 +19,7 @@ from headway.engine.life import MAX_ATTEMPTS, Act, Event, Flight, State
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Cancel, Join, Joined, Overdue, Parted
 from headway.engine.pool import Pool
+from headway.engine.shelf import NOBODY, Share, is_answer
 from headway.errors import HeadwayError
 from headway.observe.metrics import OUTCOMES, Tally, outcome_of
 from headway.protocols import Ask, Codec, Reply, rendered
@@ -107,6 +108,13 @@ class Gateway:
             The request's id, to `leave` with; 0 if it was refused at once.
         """
         now = time.monotonic()
+        shelf, key = pool.shelf, None
+        if shelf is not None and pool.trouble is None:
+            key = shelf.key(question, body)
+            if key is not None and (kept := shelf.find(key, now)) is not None:
+                pool.tally.answered(0, 0.0)
+                caller[0].finish(caller[1], kept, caller[2])
+                return 0
         limit_s = pool.settings.timeout_s
         timeout_s = limit_s if question.timeout_s is None else min(question.timeout_s, limit_s)
         self._serial = id = self._serial + 1
@@ -122,7 +130,7 @@ class Gateway:
             *caller,
             question.priority,
         )
-        error = self._refusal(pool, flight)
+        error = self._refusal(pool, flight, key)
         if error is not None:
             pool.tally.answered(outcome_of(error), 0.0)
             self._tell_error(flight, error)
@@ -131,18 +139,26 @@ class Gateway:
         self._deadlines.add(flight)
         if self._alarm is None or flight.deadline < self._alarm_at:
             self._set_alarm()
-        pool.in_flight += 1
-        if pool.free:
-            pool.wake()
-        else:
-            pool.demand()
+        if flight.state is State.QUEUED:
+            pool.in_flight += 1
+            if pool.free:
+                pool.wake()
+            else:
+                pool.demand()
         return id
 
     def leave(self, id: int) -> None:
         """The caller of a request is gone."""
         flight = self._flights.get(id)
-        if flight is None:
+        if flight is None or flight.exchange is NOBODY:
             return
+        if flight.share is not None and flight.share.runs_on(flight):
+            self._leave_to_others(flight, _OUTCOME_CANCELLED)
+        else:
+            self._drop(flight)
+
+    def _drop(self, flight: Flight) -> None:
+        """Nobody waits for a request any more."""
         is_streaming = flight.state is State.STREAMING
         act = flight.step(Event.CANCEL)
         self._end(flight, _OUTCOME_CANCELLED)
@@ -168,13 +184,18 @@ class Gateway:
             codec = self._codecs[name] = plugins.load("protocols", name)
         return codec
 
-    def _refusal(self, pool: Pool, flight: Flight) -> HeadwayError | None:
+    def _refusal(self, pool: Pool, flight: Flight, key: bytes | None) -> HeadwayError | None:
+        """Why a request may not wait; None: it waits, in the queue or for an equal one."""
         if pool.trouble is not None:
             return pool.trouble
         if flight.timeout_s <= 0:
             return errors.DeadlineError(timeout_s=flight.timeout_s)
-        full = pool.offer(flight, flight.queued_at)
+        if key is not None and pool.shelf is not None and pool.shelf.attach(key, flight):
+            return None
+        full = pool.offer(flight)
         if not full:
+            if key is not None and pool.shelf is not None:
+                pool.shelf.lead(key, flight)
             return None
         return errors.QueueFull(model=pool.name, limit=full, retry_after_s=pool.patience_s())
 
@@ -196,6 +217,8 @@ class Gateway:
         tally.spent(replies.decode_s, replies.compute_s, replies.encode_s)
         if replies.shortages:
             tally.fell_short(replies.shortages)
+        if replies.recalled:
+            tally.recalled(replies.recalled)
         if answers and (answers[0].outcome or link.worker.is_doubted):
             link.pool.rotation.judge(link, answers)
         if replies.is_last:
@@ -214,6 +237,8 @@ class Gateway:
         if part == frames.WHOLE:
             self._end(flight, answer.outcome)
             exchange.finish(serial, reply, flight.request_id)
+            if flight.share is not None:
+                self._share(flight.share, reply, is_answer=is_answer(answer))
         else:
             exchange.start_stream(serial, reply, flight.request_id)
 
@@ -223,11 +248,55 @@ class Gateway:
         self._deadlines.discard(flight)
         if flight.slot is not None:
             flight.slot.flights.pop(flight.id, None)
-        now = time.monotonic()
+        share = flight.share
+        if share is None or share.end(flight):
+            flight.pool.in_flight -= 1
+        elif share.is_forsaken:
+            self._drop(share.run)
+        if flight.exchange is not NOBODY:
+            now = time.monotonic()
+            waited_s = (flight.sent_at or now) - flight.queued_at
+            flight.pool.tally.answered(outcome, now - flight.queued_at, waited_s)
+
+    # Requests that share an answer
+
+    def _share(self, share: Share, reply: Reply, *, is_answer: bool) -> None:
+        """A run is over: its answer is everybody's; after an error that a worker told, each asks by itself."""
+        theirs = share.keep(reply, time.monotonic()) if is_answer else None
+        for flight in list(share.others.values()):
+            if theirs is None:
+                self._release(flight)
+            elif flight.step(Event.ANSWER) is Act.DELIVER:
+                flight.pool.tally.shared()
+                self._end(flight, 0)
+                flight.exchange.finish(flight.serial, theirs, flight.request_id)
+
+    def _release(self, flight: Flight) -> None:
+        """Let a request that waited for an equal one ask by itself."""
+        if flight.step(Event.RELEASE) is not Act.QUEUE:
+            return
+        flight.share.end(flight)
+        flight.share = None
         pool = flight.pool
-        pool.in_flight -= 1
-        waited_s = (flight.sent_at or now) - flight.queued_at
-        pool.tally.answered(outcome, now - flight.queued_at, waited_s)
+        pool.tally.missed()
+        error = self._refusal(pool, flight, None)
+        pool.in_flight += 1
+        if error is None:
+            pool.wake()
+            pool.demand()
+        else:
+            flight.state = State.DONE
+            self._fail(flight, error)
+
+    def _leave_to_others(self, flight: Flight, outcome: int) -> None:
+        """The caller of a run is told, or gone: it goes on until the last of the others is."""
+        if flight.exchange is not NOBODY:
+            waited_s = time.monotonic() - flight.queued_at
+            flight.pool.tally.answered(outcome, waited_s)
+            flight.exchange = NOBODY
+        self._deadlines.discard(flight)
+        flight.deadline = max(other.deadline for other in flight.share.others.values())
+        self._deadlines.add(flight)
 
     def gauge(self) -> None:
         """Write what waits and what is under way now; nothing may have moved since the last grab."""
@@ -235,9 +304,14 @@ class Gateway:
             pool.gauge()
 
     def _fail(self, flight: Flight, error: HeadwayError) -> None:
-        """Answer a request that is over with an error."""
+        """Answer a request that is over with an error; so are those that waited for its answer."""
         self._end(flight, outcome_of(error))
         self._tell_error(flight, error)
+        share = flight.share
+        if share is not None and share.run is flight:
+            for other in list(share.others.values()):
+                if other.step(Event.LOST) is Act.GIVE_UP:
+                    self._fail(other, error)
 
     def _tell_error(self, flight: Flight, error: HeadwayError) -> None:
         """An error in the question's own dialect."""
@@ -272,8 +346,13 @@ class Gateway:
     def _ring(self) -> None:
         self._alarm = None
         for flight in self._deadlines.due(time.monotonic()):
+            error = errors.DeadlineError(timeout_s=flight.timeout_s)
+            if flight.share is not None and flight.share.runs_on(flight):
+                self._tell_error(flight, error)
+                self._leave_to_others(flight, outcome_of(error))
+                continue
             is_waiting = flight.state in (State.QUEUED, State.SENT)
-            self._cut_short(flight, errors.DeadlineError(timeout_s=flight.timeout_s))
+            self._cut_short(flight, error)
             if is_waiting:
                 self._left(flight)
         self._set_alarm()
@@ -310,7 +389,7 @@ class Gateway:
         socks = [socket.socket(fileno=fd) for fd in fds]
         for sock in socks:
             sock.setblocking(False)
-        peer = Peer(message.worker, Channel(socks.pop()), message.loaded)
+        peer = Peer(message.worker, Channel(socks.pop()), message.loaded, message.generation)
         self._peers[peer.id] = peer
         pool = self.pools[message.model]
         if pool.description is None:
@@ -337,6 +416,10 @@ class Gateway:
         pool.demand()
         is_alive = all(await asyncio.gather(*(link.take_probe() for link in peer.links)))
         if is_alive and self._may_use(peer):
+            if message.generation > pool.generation:
+                pool.begin_shelf(
+                    message.settings, message.loaded, message.generation, self._gateways
+                )
             if message.generation >= pool.generation:
                 pool.generation = message.generation
                 pool.configure(message.settings, message.loaded, self._gateways)

@@ -32,7 +32,8 @@ from headway.engine.blame import (
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
 from headway.engine.items import close, items_of
-from headway.engine.rows import by_key, cut, halve
+from headway.engine.known import Known
+from headway.engine.rows import by_key, by_length, cut, halve
 from headway.engine.ticket import AwaitAll, Bounds, Piece, Said, Say, Ticket, Timing
 from headway.errors import (
     BadInput,
@@ -79,6 +80,7 @@ class Run:
         self._wire = opened.wire
         self._bounds = bounds
         self._cap = bounds.cap
+        self._known = bounds.known
         self._say = say
         self._await_all: AwaitAll = await_all or _no_loop
         self._ready: list[Said] = []
@@ -94,8 +96,10 @@ class Run:
             for ticket in decoded:
                 self._stream(ticket)
         else:
+            if self._known is not None:
+                self._recall(self._known, decoded)
             for group in self._groups(decoded):
-                for batch in cut(group, self._cap.most):
+                for batch in cut(self._sorted(group), self._cap.most):
                     self._perform(batch)
                     self._finish(ticket for ticket, _ in batch)
         ASKING.set(None)
@@ -142,6 +146,27 @@ class Run:
             self._fail(ticket, DeadlineError(timeout_s=round(timeout_s, 3)))
         return ticket.is_done
 
+    def _recall(self, known: Known, tickets: Sequence[Ticket]) -> None:
+        """Answer the rows that are known; a request of which all are is done."""
+        now = time.monotonic()
+        for ticket in tickets:
+            assert ticket.call is not None
+            ticket.names = known.keys(ticket.call)
+            for row, result in known.find(ticket.names, now).items():
+                ticket.parts.append((range(row, row + 1), result))
+                ticket.answered += 1
+                self._timing.recalled += 1
+        self._finish(tickets)
+
+    def _remember(self, ticket: Ticket, rows: Sequence[int], part: Result) -> None:
+        """Keep the answers of rows that have just been computed."""
+        assert self._known is not None
+        now = time.monotonic()
+        singles = self._wire.split(Result(part.values), [1] * len(rows))
+        for i, (row, single) in enumerate(zip(rows, singles, strict=True)):
+            if i not in part.errors:
+                self._known.keep(ticket.names[row], single, now)
+
     # From calls to batches
 
     def _groups(self, tickets: Sequence[Ticket]) -> list[list[Piece]]:
@@ -150,14 +175,23 @@ class Run:
         is_personal = self._signature.context is not None and self._signature.is_batched
         for ticket in tickets:
             assert ticket.call is not None
-            rows = range(ticket.call.rows)
+            rows: Sequence[int] = range(ticket.call.rows)
+            if ticket.answered:
+                rows = _unanswered(ticket)
             owner = id(ticket) if ticket.is_alone or is_personal else None
             if ticket.keys is None:
-                groups.setdefault(owner, []).append((ticket, rows))
+                if rows:
+                    groups.setdefault(owner, []).append((ticket, rows))
                 continue
-            for key, members in by_key(ticket.keys):
+            for key, members in by_key(ticket.keys, rows if ticket.answered else None):
                 groups.setdefault((owner, key), []).append((ticket, members))
         return list(groups.values())
+
+    def _sorted(self, group: list[Piece]) -> list[Piece]:
+        """A group that takes several calls, by length, so that little is padded in each."""
+        if not self._wire.has_lengths or sum(len(rows) for _, rows in group) <= self._cap.most:
+            return group
+        return by_length(group, lambda ticket, row: self._wire.length(ticket.call, row))  # type: ignore[arg-type]
 
     # From batches to answers
 
@@ -209,7 +243,8 @@ class Run:
             if total > self._cap.rows and self._cap.fitted(total, time.monotonic()):
                 log.info("memory_holds_more", extra={"rows": total})
             for piece, part in zip(batch, self._wire.split(result, sizes), strict=True):
-                self._keep(piece, part)
+                is_cut = self._wire.has_lengths
+                self._keep(piece, self._wire.cut_back(part, *_part(piece)) if is_cut else part)
         return None
 
     def _bisect(self, batch: Sequence[Piece], total: int, error: Exception) -> bool:
@@ -279,8 +314,11 @@ class Run:
         except Exception as e:  # noqa: BLE001  (user code; told or logged in _blame)
             self._blame([(ticket, (row,))], told(e))
         else:
-            ticket.parts.append((range(row, row + 1), Result([value])))
+            part = Result([value])
+            ticket.parts.append((range(row, row + 1), part))
             ticket.answered += 1
+            if ticket.names:
+                self._remember(ticket, (row,), part)
 
     def _keep(self, piece: Piece, part: Result) -> None:
         ticket, rows = piece
@@ -288,6 +326,8 @@ class Run:
             ticket.errors[rows[i]] = error
         ticket.parts.append((rows, part))
         ticket.answered += len(rows)
+        if ticket.names:
+            self._remember(ticket, rows, part)
 
     def _blame(self, batch: Sequence[Piece], error: HeadwayError) -> None:
         for ticket, rows in batch:
@@ -338,7 +378,7 @@ class Run:
         assert ticket.call is not None
         try:
             reply = ticket.codec.encode(ticket.ask, ticket.call, result, self._wire)
-            said = Said(ticket.id, WHOLE, reply.body, None, reply)
+            said = Said(ticket.id, WHOLE, reply.body, None, reply, bool(result.errors))
         except HeadwayError as e:
             self._fail(ticket, e)
         except Exception as e:  # noqa: BLE001  (a codec's or an encoder's bug; logged in _fail)
@@ -449,6 +489,13 @@ def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:
     ticket, rows = piece
     assert ticket.call is not None
     return ticket.call, None if _is_whole(ticket, rows) else rows
+
+
+def _unanswered(ticket: Ticket) -> list[int]:
+    """The rows that were not known."""
+    answered = {row for rows, _ in ticket.parts for row in rows}
+    assert ticket.call is not None
+    return [row for row in range(ticket.call.rows) if row not in answered]
 
 
 def _is_whole(ticket: Ticket, rows: Sequence[int]) -> bool:

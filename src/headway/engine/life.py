@@ -5,6 +5,9 @@
       └──────LOST─────────┘ └──LOST─────▶ DONE          (may not be repeated, or tried often enough)
     any but DONE ──CANCEL──▶ DONE                       the caller left: its batch-mates never notice
     any but DONE ──EXPIRE──▶ DONE                       answered 504; what comes later is dropped
+    QUEUED ──ATTACH──▶ ATTACHED ──ANSWER──▶ DONE        an equal request was under way: its answer is delivered
+    ATTACHED ──RELEASE──▶ QUEUED                        that one brought no answer: ask by itself
+    ATTACHED ──LOST──▶ DONE                             that one was given up, and so is this
 
 A worker's death is LOST for each request in it. Such a request goes back to the front of its queue and is then
 sent alone, so that a query of death takes no innocent with it; the second time it is given up.
@@ -23,6 +26,8 @@ class State(IntEnum):
     SENT = 1
     STREAMING = 2
     DONE = 3
+    ATTACHED = 4
+    """It waits for the answer of an equal request (`shelf`), and is in no queue."""
 
 
 class Event(IntEnum):
@@ -36,6 +41,8 @@ class Event(IntEnum):
     CANCEL = 5
     EXPIRE = 6
     LOST = 7
+    ATTACH = 8
+    RELEASE = 9
 
 
 class Act(IntEnum):
@@ -59,6 +66,12 @@ class Act(IntEnum):
     """Answer that the worker was lost, or that this request kills workers."""
     BREAK_OFF = 9
     """End a stream that has begun: nothing else can be said any more."""
+    DETACH = 10
+    """Forget it; the request that it waited for goes on without it."""
+    REFUSE_DETACHED = 11
+    """Answer that its time is over; the request that it waited for goes on without it."""
+    WAIT = 12
+    QUEUE = 13
 
 
 _Row = tuple[tuple[State, Act], ...]
@@ -75,6 +88,7 @@ TABLE: tuple[_Row, ...] = (
         DISPATCH=(_S.SENT, _A.SEND),
         CANCEL=(_S.DONE, _A.WITHDRAW),
         EXPIRE=(_S.DONE, _A.REFUSE_LATE),
+        ATTACH=(_S.ATTACHED, _A.WAIT),
     ),
     _row(
         _S.SENT,
@@ -93,6 +107,14 @@ TABLE: tuple[_Row, ...] = (
         LOST=(_S.DONE, _A.BREAK_OFF),
     ),
     _row(_S.DONE),
+    _row(
+        _S.ATTACHED,
+        ANSWER=(_S.DONE, _A.DELIVER),
+        CANCEL=(_S.DONE, _A.DETACH),
+        EXPIRE=(_S.DONE, _A.REFUSE_DETACHED),
+        LOST=(_S.DONE, _A.GIVE_UP),
+        RELEASE=(_S.QUEUED, _A.QUEUE),
+    ),
 )
 """By state, then event: the next state and the act. What is not listed changes nothing."""
 
@@ -123,6 +145,8 @@ class Flight(Struct, eq=False):
     sent_at: float = 0.0
     attempts: int = 0
     is_alone: bool = False
+    share: Any = None
+    """With which equal requests it shares an answer (`shelf.Share`)."""
 
     def step(self, event: Event) -> Act:
         """Let something happen; returns what is to be done."""

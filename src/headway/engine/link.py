@@ -201,10 +201,11 @@ class SlotLink(asyncio.Protocol):
 class Peer:
     """One worker, as a gateway sees it: its slots and its control socket."""
 
-    def __init__(self, id: int, channel: Channel, loaded: Loaded) -> None:
+    def __init__(self, id: int, channel: Channel, loaded: Loaded, generation: int = 0) -> None:
         self.id = id
         self.channel = channel
         self.loaded = loaded
+        self.generation = generation
         self.links: list[SlotLink] = []
         self.is_suspended = False
         """It gets nothing new: it is silent, or ejected, or both."""

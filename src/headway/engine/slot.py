@@ -171,6 +171,7 @@ def _replies(said: list[Said], timing: Timing, *, is_last: bool, is_credit: bool
         timing.compute_s,
         timing.encode_s,
         timing.shortages,
+        timing.recalled,
     )
 
 
@@ -181,5 +182,12 @@ def _answer(said: Said) -> Answer:
         return Answer(said.id, said.part, len(said.body), outcome)
     headers = list(reply.headers) or None
     return Answer(
-        said.id, said.part, len(said.body), outcome, reply.status, reply.content_type, headers
+        said.id,
+        said.part,
+        len(said.body),
+        outcome,
+        reply.status,
+        reply.content_type,
+        headers,
+        said.is_mixed,
     )

@@ -24,6 +24,7 @@ from headway.engine.cap import Cap
 from headway.engine.channel import Channel
 from headway.engine.gate import Gate
 from headway.engine.grab import Run
+from headway.engine.known import known_of
 from headway.engine.messages import Cancel, Hold, Leave, Loaded, Meet, Message, Ping, Pong, Refused
 from headway.engine.orphan import end_with_parent
 from headway.engine.slot import Line, Slot
@@ -63,12 +64,17 @@ class Worker:
             is_async=is_async,
             item_s=warmth.item_s,
         )
+        if spec.settings.cache_bytes and not self._opened.description.is_cacheable:
+            log.warning(
+                "cache_unused", extra={"model": spec.name, "reason": _no_cache(self._opened)}
+            )
         gain = threads.choose_batch(warmth.costs) if warmth.costs else _MAX_AUTO_ROWS
         max_batch = spec.settings.max_batch or (
             gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
         )
         max_rows = spec.settings.max_rows or max(gain, 1)
-        self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s)
+        known = known_of(self._opened.wire, spec.settings, warmth.item_s)
+        self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s, known)
         self._codecs = {
             name: plugins.load("protocols", name) for name in plugins.names("protocols")
         }
@@ -168,6 +174,13 @@ class Worker:
         self._opened.close()
         if self._coroutines is not None:
             self._coroutines.close()
+
+
+def _no_cache(opened: Opened) -> str:
+    """Why no answer of a model is kept."""
+    if opened.description.is_stream:
+        return "it answers in streams, which are not kept"
+    return "its predictor says that it is not deterministic"
 
 
 def _item_batch(item_s: float | None) -> int:

@@ -102,3 +102,9 @@ class Description:
     """Lower-case request headers that the predictor's Context asks for."""
     media_types: Sequence[str] = ()
     """Content types, besides JSON, of a bare body that feeds the only required input."""
+    is_deterministic: bool = True
+
+    @property
+    def is_cacheable(self) -> bool:
+        """Whether an answer may be given again: each is whole, and the same each time."""
+        return self.is_deterministic and not self.is_stream

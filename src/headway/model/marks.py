@@ -33,18 +33,37 @@ else:
             return Annotated[list[item], BATCH]
 
 
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A free length by which rows meet: those of one bucket are padded to the longest in the call.
+
+    Each input that has the axis names it so, with the same buckets; in a row they are equally long. An
+    output that has an axis of this name is cut back to each row's own length.
+    """
+
+    name: str
+    buckets: tuple[int, ...]
+    """The largest length of each, ascending; a longer row meets only rows of its very length."""
+    pad: float = 0
+    """What stands where a row has ended."""
+
+    def bucket(self, length: int) -> int:
+        """What must be equal for rows of two lengths to meet."""
+        return next((limit for limit in self.buckets if length <= limit), length)
+
+
 class Tensor:
     """Mark of an array: its dtype and shape on the wire.
 
     Args:
         dtype: numpy's name: "float32", "int64", "bool", ...
         shape: an int is a fixed length; "batch" names the batch axis, which comes first; None or
-            another name is a free length.
+            another name is a free length, a `Length` one by which rows meet.
     """
 
     __slots__ = ("dtype", "shape")
 
-    def __init__(self, dtype: str, *shape: int | str | None) -> None:
+    def __init__(self, dtype: str, *shape: "int | str | Length | None") -> None:
         self.dtype = dtype
         self.shape = shape
 

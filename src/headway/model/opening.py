@@ -18,6 +18,7 @@ from headway.config import ModelSpec
 from headway.errors import BundleError, ConfigError, HeadwayError, ModelFailed
 from headway.model import example, source
 from headway.model.call import Call, Description, TensorSpec
+from headway.model.padding import check_lengths, prove_padding
 from headway.model.predictor import (
     Place,
     Predictor,
@@ -119,6 +120,7 @@ def open_predictor(what: Any, options: Options | None = None, name: str = "") ->
 
 def _opened(what: Any, where: Place, name: str, version: str) -> Opened:
     signature = read_signature(what)
+    check_lengths(signature)
     predict = what
     if isinstance(what, type):
         predictor = _made(what)
@@ -127,7 +129,19 @@ def _opened(what: Any, where: Place, name: str, version: str) -> Opened:
         predict = predictor.predict
     examples = [example.to_json(e, signature, where.root) for e in traits_of(what).examples]
     wire = Wire(signature, name=name, version=version, examples=examples)
+    if wire.has_lengths:
+        _prove_padding(wire, predict, examples)
     return Opened(wire, predict, signature.thread_safe, examples)
+
+
+def _prove_padding(wire: Wire, predict: Callable[..., Any], examples: Sequence[Any]) -> None:
+    try:
+        prove_padding(wire, predict, examples)
+    except HeadwayError:
+        raise
+    # The author's own code may raise anything; whoever opens the model learns of it.
+    except (Exception, SystemExit) as e:
+        raise _failed("predict, asked an example alone and padded,", e) from e
 
 
 def _made(what: type[Predictor]) -> Predictor:

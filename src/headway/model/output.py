@@ -46,6 +46,10 @@ class Output(Protocol):
         """Rows of several, in order."""
         ...
 
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """Each row cut to its length on the axis of this name, where it has one."""
+        ...
+
     def to_json(self, values: Any) -> list[Any]:
         """Values that msgspec can write, one a row."""
         ...
@@ -104,6 +108,15 @@ class ListOutput:
         """Rows of several, in order."""
         return [v for part in parts for v in part]
 
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """Each row cut to its length, where rows are arrays that have the axis."""
+        at = getattr(self.field, "axes", {}).get(axis)
+        if at is None:
+            return values
+        return [
+            v if v is None else _shorter(v, at, n) for v, n in zip(values, lengths, strict=True)
+        ]
+
     def to_json(self, values: Any) -> list[Any]:
         """Values that msgspec can write."""
         return self.field.to_json(values)
@@ -160,6 +173,16 @@ class ArrayOutput:
     def join(self, parts: Sequence[Any]) -> Any:
         """Rows of several, in order."""
         return join_cuts(parts)
+
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """Each row cut to its length, where the array has the axis; rows of several lengths become a list."""
+        at = self.field.axes.get(axis)
+        if at is None:
+            return values
+        array = values.array
+        if len(set(lengths)) == 1:
+            return whole(_shorter(array, at + 1, lengths[0]))
+        return [_shorter(row, at, n) for row, n in zip(array, lengths, strict=True)]
 
     def to_json(self, values: Any) -> list[Any]:
         """Nested lists."""
@@ -232,6 +255,10 @@ class ColumnsOutput:
             return [v for part in parts for v in part]
         return {n: join_cuts([p[n] for p in parts]) for n in self.columns}
 
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """Each row of each array cut to its length."""
+        return {n: self.columns[n].cut_back(v, axis, lengths) for n, v in values.items()}
+
     def to_json(self, values: Any) -> list[Any]:
         """Objects, one a row."""
         if isinstance(values, list):
@@ -266,6 +293,10 @@ def join_cuts(parts: Sequence[Any]) -> Any:
     import numpy as np  # noqa: PLC0415  (predictors without arrays never import it)
 
     return whole(np.concatenate([p.array for p in parts]))
+
+
+def _shorter(array: Any, axis: int, length: int) -> Any:
+    return array[(slice(None),) * axis + (slice(0, length),)]
 
 
 def _slices(values: Any, sizes: Sequence[int]) -> list[Any]:

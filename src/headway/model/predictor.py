@@ -45,7 +45,7 @@ class Predictor:
     idempotent: bool = True
     """May be asked again when a worker died with the request."""
     deterministic: bool = True
-    """The same inputs always get the same answer. The cache will ask; nothing else reads it yet."""
+    """The same inputs, with the same declared headers, always get the same answer: it may be kept."""
     thread_safe: bool = False
     """`predict` may run in several threads at the same time."""
     headers: Sequence[str] = ()

@@ -70,6 +70,7 @@ class Signature:
     """Name of the parameter that gets the request's Context."""
     headers: Sequence[str] = ()
     idempotent: bool = True
+    deterministic: bool = True
     thread_safe: bool = False
     has_rows: bool = True
     """False for a model file whose first axis is not proven to be rows: each request is a call."""
@@ -108,6 +109,7 @@ def read_signature(what: Any) -> Signature:
         context=context,
         headers=tuple(h.lower() for h in traits.headers),
         idempotent=traits.idempotent,
+        deterministic=traits.deterministic,
         thread_safe=traits.thread_safe,
     )
 

@@ -54,6 +54,9 @@ class Wire:
         self._shared = [p for p in signature.parameters if not p.is_batched]
         self._keyed = [p for p in self._batched if any(n < 0 for n in p.field.shape)]
         self._has_keys = signature.is_batched and bool(self._keyed or self._shared)
+        self._measured = [p for p in self._batched if getattr(p.field, "length", None)]
+        self.has_lengths = bool(self._measured)
+        """Rows of several lengths may share a call, padded."""
         self._fed = _fed(signature)
         self._inputs = _inputs(signature)
         self._plain_inputs = _plain_inputs(signature)
@@ -79,6 +82,7 @@ class Wire:
             is_idempotent=signature.idempotent,
             headers=tuple(signature.headers),
             media_types=tuple(_media_types(self._fed.field)) if self._fed is not None else (),
+            is_deterministic=signature.deterministic,
         )
 
     # Reading
@@ -194,6 +198,8 @@ class Wire:
         """The bucket key of each row: only rows of equal keys may meet; None where all may."""
         if not self._has_keys:
             return None
+        if len(self._measured) > 1:
+            self._check_lengths(call)
         return [
             (
                 *(p.field.key(call.columns[p.name], row) for p in self._keyed),
@@ -201,6 +207,41 @@ class Wire:
             )
             for row in range(call.rows)
         ]
+
+    def length(self, call: Call, row: int) -> int:
+        """How long a row is on the axis by which rows meet."""
+        first = self._measured[0]
+        return int(first.field.length_of(call.columns[first.name], row))  # type: ignore[attr-defined]
+
+    def _check_lengths(self, call: Call) -> None:
+        """Refuse a row whose inputs differ in a length that they share. Raises BadInput."""
+        for row in range(call.rows):
+            found = {
+                p.name: p.field.length_of(call.columns[p.name], row)  # type: ignore[attr-defined]
+                for p in self._measured
+            }
+            if len(set(found.values())) > 1:
+                told = ", ".join(f"{name} {length}" for name, length in found.items())
+                raise BadInput(where=f"row {row}", expected="inputs of one length", found=told)
+
+    def stretched(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call, padded to the end of their bucket; for the proof that it changes nothing."""
+        fields: dict[str, Any] = {p.name: p.field for p in self._measured}
+        return {
+            name: fields[name].stretched(
+                value, fields[name].length.bucket(fields[name].length_of(value, 0))
+            )
+            if name in fields
+            else value
+            for name, value in arguments.items()
+        }
+
+    def cut_back(self, result: Result, call: Call, rows: Sequence[int] | None) -> Result:
+        """Cut each row of an answer to the length that its question had."""
+        name = self._measured[0].field.length.name  # type: ignore[attr-defined]
+        asked = range(call.rows) if rows is None else rows
+        lengths = [self.length(call, row) for row in asked]
+        return Result(self._output.cut_back(result.values, name, lengths), result.errors)
 
     def gather(self, parts: Sequence[tuple[Call, Sequence[int] | None]]) -> dict[str, Any]:
         """Make the arguments of one model call.
@@ -226,6 +267,10 @@ class Wire:
         for p in self._shared:
             arguments[p.name] = self._value(p, call, rows[0] if rows else 0)
         return arguments
+
+    def identity(self, call: Call, row: int) -> list[Hashable]:
+        """What must be equal for two rows to be the same question. Raises BadInput."""
+        return [p.field.share_key(self._value(p, call, row)) for p in self._parameters]
 
     def item(self, call: Call, row: int) -> dict[str, Any]:
         """Make the arguments of a call for one item. Raises BadInput."""

@@ -83,6 +83,9 @@ class Stats:
     encode_s: float = 0.0
     last_inference_ms: int = 0
     """Milliseconds since the epoch."""
+    cache_hits: int = 0
+    """Requests that another one's answer answered: a kept one, or that of an equal one under way."""
+    cache_misses: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct, field
 
-from headway.load.histogram import Histogram, merged
+from headway.traffic.histogram import Histogram, merged
 
 FORMAT = 1
 """Of saved runs."""

@@ -6,9 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from headway.errors import ConfigError
-from headway.load.compare import Difference
-from headway.load.plan import FORMAT, Run
-from headway.load.units import duration, figures, percent
+from headway.traffic.compare import Difference
+from headway.traffic.plan import FORMAT, Run
+from headway.traffic.units import duration, figures, percent
 
 SHARES: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))
 

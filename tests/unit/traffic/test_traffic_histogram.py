@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.load.histogram import Histogram, lower, merged, middle
+from headway.traffic.histogram import Histogram, lower, merged, middle
 
 DURATIONS = st.lists(st.integers(0, 10**13), min_size=1, max_size=200)
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from html import escape
 
-from headway.load.picture import Stretch, rows, stretches
-from headway.load.plan import Run
-from headway.load.units import duration, figures
+from headway.traffic.picture import Stretch, rows, stretches
+from headway.traffic.plan import Run
+from headway.traffic.units import duration, figures
 
 _WIDTH, _LEFT, _RIGHT = 760, 90, 90
 _PLOT = _WIDTH - _LEFT - _RIGHT

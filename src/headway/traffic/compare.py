@@ -14,8 +14,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from headway.load.histogram import merged
-from headway.load.plan import Run, Slice
+from headway.traffic.histogram import merged
+from headway.traffic.plan import Run, Slice
 
 _BLOCKS = 30
 """Most blocks of a run."""

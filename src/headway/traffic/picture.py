@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from headway.load.histogram import Histogram, lower
-from headway.load.plan import Run
-from headway.load.units import duration, figures
+from headway.traffic.histogram import Histogram, lower
+from headway.traffic.plan import Run
+from headway.traffic.units import duration, figures
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _HEIGHTS = "▁▂▃▄▅▆▇█"

@@ -14,9 +14,9 @@ import msgspec
 
 from headway import config, plugins
 from headway.errors import ConfigError, HeadwayError
-from headway.load.target import Target, request
 from headway.model.call import Description, TensorSpec
 from headway.protocols import JSON, Ask, Asking, path_of
+from headway.traffic.target import Target, request
 
 Headers = Sequence[tuple[str, str]]
 Fetch = Callable[[str], tuple[int, bytes]]

@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
-from headway.load.answer import Answer, BadAnswer
+from headway.traffic.answer import Answer, BadAnswer
 
 _CHUNK_BYTES = 256 * 1024
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE

@@ -3,8 +3,8 @@
 import pytest
 
 from headway.errors import ConfigError
-from headway.load.questions import find_model, parse, words
-from headway.load.target import read_target
+from headway.traffic.questions import find_model, parse, words
+from headway.traffic.target import read_target
 
 
 @pytest.mark.parametrize("body", [b"{", b"3", b"[1]", b"[]", b"\xff"])

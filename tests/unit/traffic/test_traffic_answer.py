@@ -2,7 +2,7 @@
 
 import pytest
 
-from headway.load.answer import HEAD_BYTES, Answer, BadAnswer
+from headway.traffic.answer import HEAD_BYTES, Answer, BadAnswer
 
 PLAIN = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 CASES = {

@@ -7,10 +7,10 @@ import random
 import pytest
 
 from headway.errors import ConfigError
-from headway.load import report, schedule, units
-from headway.load.compare import compare
-from headway.load.plan import Run, Slice
-from headway.load.target import read_headers, read_target
+from headway.traffic import report, schedule, units
+from headway.traffic.compare import compare
+from headway.traffic.plan import Run, Slice
+from headway.traffic.target import read_headers, read_target
 
 
 def made(seed: int, factor: float = 1.0, seconds: int = 20) -> Run:

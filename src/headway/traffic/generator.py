@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from headway.load import schedule
-from headway.load.answer import Answer
-from headway.load.connection import Broken, Connection, Place
-from headway.load.plan import Plan, Run, Slice
+from headway.traffic import schedule
+from headway.traffic.answer import Answer
+from headway.traffic.connection import Broken, Connection, Place
+from headway.traffic.plan import Plan, Run, Slice
 
 Watch = Callable[[float, Run], None]
 """Told, about ten times a second, how many seconds have passed since the start, and what was seen so far."""
