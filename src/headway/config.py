@@ -204,9 +204,15 @@ class ModelSettings:
         float,
         Setting("a worker that shows no sign of life for this long is killed", unit="s", ge=1),
     ] = 30.0
-    device: Annotated[str, Setting("where the model runs: cpu, cuda:0")] = "cpu"
+    device: Annotated[
+        str,
+        Setting(
+            "where the model runs: auto (cuda:0 for a model file if there is one), cpu, cuda:0"
+        ),
+    ] = "auto"
     is_trusted: Annotated[
-        bool, Setting("the author of this model's files may run code here (pickle, joblib)")
+        bool,
+        Setting("the author of this model's files may run code here (pickle, joblib, TorchScript)"),
     ] = False
     is_required: Annotated[
         bool,
