@@ -34,7 +34,7 @@ Arrays = dict[str, Any]
 
 def golden_file(name: str) -> Path:
     """Its model file, or its folder."""
-    return next(p for p in (GOLDEN / name).iterdir() if p.stem == "model")
+    return next(p for p in (GOLDEN / name).iterdir() if p.stem == "model" and runtime_of(p))
 
 
 def open_golden(name: str) -> Model:
