@@ -3,8 +3,10 @@
 Walked by lengths with a stack of our own; nothing is decoded.
 """
 
-_SIZES = {b"Z": 0, b"N": 0, b"T": 0, b"F": 0, b"C": 1}
-_SIZES |= {b"i": 1, b"U": 1, b"I": 2, b"l": 4, b"L": 8, b"d": 4, b"D": 8}
+_SIZES = {
+    **{b"Z": 0, b"N": 0, b"T": 0, b"F": 0, b"C": 1},
+    **{b"i": 1, b"U": 1, b"I": 2, b"l": 4, b"L": 8, b"d": 4, b"D": 8},
+}
 _WHOLE = b"iUIlL"
 
 

@@ -213,7 +213,7 @@ def _exported(torch: Any, path: Path, device: str) -> TorchModel:
         program = move(program, device)
     model = TorchModel(program.module(), torch, device, "pytorch_pt2")
     nodes = {n.name: n.meta.get("val") for n in program.graph.nodes}
-    values = [(n, nodes.get(n)) for n in program.graph_signature.user_inputs]
+    values: list[tuple[Any, Any]] = [(n, nodes.get(n)) for n in program.graph_signature.user_inputs]
     outputs = _output_names(program)
     if not outputs or not all(isinstance(v, torch.Tensor) for _, v in values):
         model.missing = "its inputs or outputs are no flat list of tensors"
