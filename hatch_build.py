@@ -10,6 +10,8 @@ from typing import Any
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 _HOME = Path(__file__).parent / "src" / "headway"
+_LIGHT = ("lightgbm", "onnx", "sklearn", "xgboost")
+"""The runtimes that a development install has, a few megabytes each; `scripts/heavy` has the others."""
 _DEVELOPMENT = {
     "test": [
         "atheris>=3.0; sys_platform == 'linux' and python_version < '3.15'",
@@ -55,7 +57,8 @@ def extras() -> dict[str, list[str]]:
             runtimes.update(needed if path.parent.name == "runtimes" else ())
     development = {name: list(needed) for name, needed in _DEVELOPMENT.items()}
     development["dev"] = sorted({r for needed in _DEVELOPMENT.values() for r in needed})
-    return {**found, "all-runtimes": sorted(runtimes), **development}
+    light = sorted({r for name in _LIGHT for r in found.get(name, ())})
+    return {**found, "all-runtimes": sorted(runtimes), "light-runtimes": light, **development}
 
 
 def _requires(path: Path) -> list[str]:

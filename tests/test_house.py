@@ -54,7 +54,8 @@ IO_FILES: Final = tuple(
 )
 LIBRARIES: Final = {
     "an ML library": (
-        "torch onnx onnxruntime sklearn skops joblib tensorflow xgboost lightgbm threadpoolctl",
+        "torch onnx onnxruntime sklearn skops joblib tensorflow xgboost lightgbm threadpoolctl "
+        "catboost openvino ai_edge_litert mlflow transformers safetensors",
         ("runtimes", "transforms"),
     ),
     "a media library": ("PIL pandas pyarrow soundfile cv2 av", ("kinds",)),

@@ -216,9 +216,15 @@ class ModelSettings:
     cache_ttl_s: Annotated[
         float, Setting("no kept answer is given for longer than this", unit="s", ge=0.001)
     ] = 600.0
-    device: Annotated[str, Setting("where the model runs: cpu, cuda:0")] = "cpu"
+    device: Annotated[
+        str,
+        Setting(
+            "where the model runs: auto (cuda:0 for a model file if there is one), cpu, cuda:0"
+        ),
+    ] = "auto"
     is_trusted: Annotated[
-        bool, Setting("the author of this model's files may run code here (pickle, joblib)")
+        bool,
+        Setting("the author of this model's files may run code here (pickle, joblib, TorchScript)"),
     ] = False
     tolerance: Annotated[
         float | None,

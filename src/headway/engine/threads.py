@@ -144,7 +144,7 @@ def decide(
     """
     threads = threads_of(settings, cores.count)
     room = max(1, cores.count // threads)
-    is_gpu = settings.device != "cpu"
+    is_gpu = settings.device not in ("cpu", "auto")
     is_one_process = is_gpu or is_async or is_thread_safe
     workers = settings.workers or _auto_workers(settings, room, is_one_process, item_s)
     has_more_slots = is_thread_safe and not is_gpu

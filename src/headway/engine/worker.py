@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from headway import plugins
@@ -58,7 +59,7 @@ class Worker:
         self._coroutines = _coroutines() if is_async else None
         warmth = warm(self._opened, self._coroutines)
         decision = threads.decide(
-            spec.settings,
+            replace(spec.settings, device=self._opened.device),
             hold.cores,
             is_thread_safe=self._opened.is_thread_safe,
             is_async=is_async,
