@@ -47,7 +47,7 @@ IO_FILES: Final = tuple(
     f"engine.{name}"
     for name in (
         *("channel", "mailbox", "link", "slot", "listening"),
-        *("supervisor", "worker", "gateway", "gateways", "party"),
+        *("supervisor", "worker", "gateway", "gateways", "party", "fetch"),
     )
 )
 LIBRARIES: Final = {
@@ -55,7 +55,7 @@ LIBRARIES: Final = {
         "torch onnx onnxruntime sklearn skops joblib tensorflow xgboost lightgbm threadpoolctl",
         ("runtimes", "transforms"),
     ),
-    "a media library": ("PIL pandas pyarrow soundfile cv2 av", ("kinds",)),
+    "a media library": ("PIL pandas pyarrow soundfile soxr cv2 av", ("kinds",)),
     "unpickling": ("pickle cloudpickle dill marshal shelve", ("runtimes",)),
     "processes": (
         "subprocess multiprocessing pty",

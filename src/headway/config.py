@@ -204,6 +204,15 @@ class ModelSettings:
         float,
         Setting("a worker that shows no sign of life for this long is killed", unit="s", ge=1),
     ] = 30.0
+    fetch_urls: Annotated[
+        str,
+        Setting(
+            "beginnings of URLs, with commas between, of files that a request may name instead of sending; "
+            "an address that is not public only where it stands here itself",
+            each=r"https?://[\w.:\[\]-]{1,260}/[^\s,@\\?#]*",
+            takes="URLs of http or https with a path (at least /), with commas between",
+        ),
+    ] = ""
     device: Annotated[str, Setting("where the model runs: cpu, cuda:0")] = "cpu"
     is_trusted: Annotated[
         bool, Setting("the author of this model's files may run code here (pickle, joblib)")

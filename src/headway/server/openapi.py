@@ -275,9 +275,24 @@ def _predict(model: Description) -> Json:
         "description": model.doc,
         "tags": [model.name],
         "parameters": [errors, *_parameters()],
-        "requestBody": {"required": True, "content": {"application/json": body}},
+        "requestBody": {"required": True, "content": {"application/json": body, **_files(model)}},
         "responses": {"200": _answer(model), **_refused("", _FAILURES)},
     }
+
+
+def _files(model: Description) -> Json:
+    """Other bodies, where the model takes files: a form of its inputs, or one bare."""
+    known = [media for media in model.media_types if media != "text/plain"]
+    properties = {
+        name: {} if value.get("contentEncoding") else value
+        for name, value in model.input_schema.get("properties", {}).items()
+    }
+    if len(properties) == len(known) == 0 or not any(
+        "contentMediaType" in str(v) for v in model.input_schema.get("properties", {}).values()
+    ):
+        return {}
+    form = {"type": "object", "properties": properties}
+    return {"multipart/form-data": {"schema": form}, **{media: {"schema": {}} for media in known}}
 
 
 def _answer(model: Description) -> Json:
