@@ -82,7 +82,9 @@ def form(**parts: tuple[str, bytes] | str) -> tuple[bytes, str]:
     for name, value in parts.items():
         file, content = value if isinstance(value, tuple) else ("", value.encode())
         head = f'; filename="{file}"\r\nContent-Type: image/png' if file else ""
-        pieces.append(f'--xyz\r\nContent-Disposition: form-data; name="{name}"{head}\r\n\r\n'.encode())
+        pieces.append(
+            f'--xyz\r\nContent-Disposition: form-data; name="{name}"{head}\r\n\r\n'.encode()
+        )
         pieces += [content, b"\r\n"]
     return b"".join([*pieces, b"--xyz--\r\n"]), "multipart/form-data; boundary=xyz"
 
@@ -100,16 +102,17 @@ def infer(server: Server, model: str, name: str, content: bytes) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("model", "name", "content", "media", "answer"),
+    ("model", "content", "media", "answer"),
     [
-        ("pictures", "photo", png(), "image/png", [2, 3, 3]),
-        ("sounds", "sound", wav(), "audio/wav", 1600),
-        ("maybe", "photo", png(), "image/png", "3x2"),
+        ("pictures", png(), "image/png", [2, 3, 3]),
+        ("sounds", wav(), "audio/wav", 1600),
+        ("maybe", png(), "image/png", "3x2"),
     ],
 )
 def test_every_way_in_gives_the_same_answer(
-    server: Server, model: str, name: str, content: bytes, media: str, answer: Any
+    server: Server, model: str, content: bytes, media: str, answer: Any
 ) -> None:
+    name = "sound" if model == "sounds" else "photo"
     ways = [
         post(server, model, content, media),
         post(server, model, content, f"{media.partition('/')[0]}/x-other"),
@@ -132,7 +135,9 @@ def test_pictures_sounds_and_files_are_answered(server: Server) -> None:
     assert np.allclose(samples, 0.25, atol=1e-4)
     answer = post(server, "files", *form(file=("a b.txt", b"ab"), times="2"))
     assert answer.json == f"data:image/png;name=a%20b.txt;base64,{text(b'abab')}"
-    assert post(server, "files", b"ab", "application/zip").json == "data:application/zip;base64,YWI="
+    assert (
+        post(server, "files", b"ab", "application/zip").json == "data:application/zip;base64,YWI="
+    )
     assert server.ask("maybe", {}).json == "none"
 
 

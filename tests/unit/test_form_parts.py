@@ -23,7 +23,7 @@ def part(head: str, content: bytes = b"x") -> bytes:
 
 def test_parts_have_name_file_and_type() -> None:
     file = b'Content-Disposition: form-data; name="f"; filename="a b.txt"\r\nContent-Type: text/plain\r\n\r\n'
-    assert read_parts(TYPE, form(part('name="t"', b"\xc3\xa9"), file + b"one"))== [
+    assert read_parts(TYPE, form(part('name="t"', b"\xc3\xa9"), file + b"one")) == [
         ("t", Part(b"\xc3\xa9", "", "")),
         ("f", Part(b"one", "a b.txt", "text/plain")),
     ]
@@ -39,13 +39,17 @@ BAD = {
     "no name": form(part('filename="a"')),
     "no disposition": form(b"Content-Type: text/plain\r\n\r\nx"),
     "a header without colon": form(b"name\r\n\r\nx"),
-    "a folded header": form(b"Content-Disposition: form-data;\r\n name=\"a\"\r\n\r\nx"),
+    "a folded header": form(b'Content-Disposition: form-data;\r\n name="a"\r\n\r\nx'),
     "bare line ends": form(part('name="a"')).replace(b"\r\n", b"\n"),
     "folders": form(part('name="a"; filename="../../x"')),
     "a NUL": form(part('name="a"; filename="a\0b"')),
     "a long name of a file": form(part(f'name="a"; filename="{"x" * 3900}"')),
-    "a wrong length": form(b'Content-Disposition: form-data; name="a"\r\nContent-Length: 9\r\n\r\nx'),
-    "a negative length": form(b'Content-Disposition: form-data; name="a"\r\nContent-Length: -9\r\n\r\nx'),
+    "a wrong length": form(
+        b'Content-Disposition: form-data; name="a"\r\nContent-Length: 9\r\n\r\nx'
+    ),
+    "a negative length": form(
+        b'Content-Disposition: form-data; name="a"\r\nContent-Length: -9\r\n\r\nx'
+    ),
 }
 LARGE = {
     "parts": form(*[part('name="a"')] * 100_000),

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from headway.errors import BadInput
+from headway.errors import BadInput, ConfigError
 from headway.model.media import Part, safe_name
 from headway.model.opening import Opened
 
@@ -47,9 +47,12 @@ class _Place:
 
 
 def allow(opened: Opened, urls: str, limit_bytes: int) -> None:
-    """Let a model's files be got from the places that its settings name, if any."""
+    """Let a model's files be got from the places that its settings name, if any. Raises ConfigError."""
     if allowed := [url.strip() for url in urls.split(",") if url.strip()]:
-        opened.wire.fetch_with(Fetcher(allowed, limit_bytes))
+        try:
+            opened.wire.fetch_with(Fetcher(allowed, limit_bytes))
+        except (_RefusedError, ValueError) as e:
+            raise ConfigError(where="`fetch_urls`", problem=f"it holds {e}") from e
 
 
 class Fetcher:
@@ -60,7 +63,9 @@ class Fetcher:
         limit_bytes: of a file.
     """
 
-    def __init__(self, allowed: Sequence[str], limit_bytes: int, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, allowed: Sequence[str], limit_bytes: int, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._allowed = [_place(url) for url in allowed]
         self._limit_bytes = limit_bytes
         self._timeout_s = timeout_s
@@ -81,7 +86,9 @@ class Fetcher:
             raise _RefusedError(f"more than {MAX_REDIRECTS} redirects")
         except (_RefusedError, OSError, http.client.HTTPException, ValueError) as e:
             log.info("fetch_refused", extra={"reason": f"{type(e).__name__}: {e}"[:200]})
-            raise BadInput("file: this URL can't be fetched, or may not be; send the file itself") from None
+            raise BadInput(
+                "file: this URL can't be fetched, or may not be; send the file itself"
+            ) from None
 
     def _ask(self, place: _Place, end_at: float) -> Part | str:
         """The file, or where else it is."""

@@ -104,9 +104,7 @@ def _decode(content: bytes, max_s: float) -> tuple[Sound, int]:
 
 def _check(frames: int, rate: int, channels: int, max_s: float) -> None:
     if channels > _MAX_CHANNELS:
-        raise BadInput(
-            where="sound", expected=f"at most {_MAX_CHANNELS} channels", found=channels
-        )
+        raise BadInput(where="sound", expected=f"at most {_MAX_CHANNELS} channels", found=channels)
     if frames > max_s * rate or 4 * frames * channels > MAX_DECODED_BYTES:
         limit = f"{max_s:g} s and {MAX_DECODED_BYTES // 4} samples"
         raise TooLarge(f"sound: expected at most {limit}, found {frames} samples at {rate} Hz")

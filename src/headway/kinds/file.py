@@ -25,6 +25,11 @@ class FileField(MediaField):
     def __init__(self, max_bytes: int | None = None) -> None:
         self._max_bytes = max_bytes
 
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema (2020-12) of one file."""
+        told = "base64, or a data URL with type and name; answered as a data URL"
+        return {**super().schema(), "description": told}
+
     def read(self, part: Part) -> File:
         """The file. Raises TooLarge."""
         if self._max_bytes is not None and len(part.content) > self._max_bytes:

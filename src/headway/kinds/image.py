@@ -74,9 +74,7 @@ class ImageField(MediaField):
         try:
             image.save(out, self._format)
         except (OSError, ValueError) as e:
-            raise BadOutput(
-                expected=f"a picture that {self._format} can hold", found=str(e)
-            ) from e
+            raise BadOutput(expected=f"a picture that {self._format} can hold", found=str(e)) from e
         return Part(out.getvalue(), "", self.media_types[0])
 
 

@@ -102,7 +102,8 @@ def _leaf(field: Field, where: str) -> Twin:
     def write(value: Any) -> Any:
         return field.to_json(field.check([value]))[0]
 
-    kind = Annotated[field.json_type, Meta(extra_json_schema=field.schema())]
+    json_type: Any = field.json_type
+    kind = Annotated[json_type, Meta(extra_json_schema=field.schema())]
     made: tuple[type, ...] = (str, Part) if field.json_type is str else (list, dict)
     return Twin(kind, made, read, write, (field,))
 
@@ -116,7 +117,9 @@ def _union(parts: Sequence[Any], twins: Sequence[Twin | None], where: str) -> Tw
     plain_texts = [p for p, t in zip(parts, twins, strict=True) if t is None and _is_text(p)]
     reads = tuple(r for t in members for r in t.reads)
     if len(set(reads)) < len(reads) or (str in reads and plain_texts):
-        advice = "let at most one member of a union be text, a list or an object, or tag its structs"
+        advice = (
+            "let at most one member of a union be text, a list or an object, or tag its structs"
+        )
         found = "a union that JSON can't tell apart"
         raise SignatureError(where=where, found=found, advice=advice)
 
@@ -359,9 +362,10 @@ def nested_field(annotation: Any, where: str) -> Field | None:
         if isinstance(field, MediaField) and str in twin.reads:
             return OptionalField(field)
     try:
+        msgspec.json.schema_components([twin.kind])
         msgspec.json.Decoder(twin.kind)
     except (TypeError, NameError) as e:
-        advice = "let at most one member of a union be text in JSON, or tag its structs"
+        advice = "tag the structs of a union; a type that holds itself can't hold a file"
         found = f"this type ({str(e).splitlines()[0]})"
         raise SignatureError(where=where, found=found, advice=advice) from e
     return NestedField(annotation, twin)

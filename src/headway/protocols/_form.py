@@ -23,13 +23,19 @@ def read_parts(content_type: str, body: bytes | memoryview) -> list[tuple[str, P
     import multipart  # noqa: PLC0415  (only forms owe its import)
 
     boundary = multipart.parse_options_header(content_type)[1].get("boundary", "")
-    if not boundary.isascii() or not boundary.isprintable() or not 0 < len(boundary) <= MAX_BOUNDARY:
+    if (
+        not boundary.isascii()
+        or not boundary.isprintable()
+        or not 0 < len(boundary) <= MAX_BOUNDARY
+    ):
         raise _bad(f"a boundary of 1 to {MAX_BOUNDARY} characters", repr(boundary[:40]))
     whole = bytes(body)
     mark = b"--" + boundary.encode()
     # What stands before the first boundary and behind the last is nobody's: it is not read over.
     if not whole.startswith(mark) or not whole[-len(mark) - 6 :].rstrip().endswith(mark + b"--"):
-        raise _bad("a form from its first boundary to its last", "something else, or its end missing")
+        raise _bad(
+            "a form from its first boundary to its last", "something else, or its end missing"
+        )
     parser = multipart.PushMultipartParser(
         boundary,
         max_header_count=MAX_HEADERS,

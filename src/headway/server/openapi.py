@@ -282,17 +282,15 @@ def _predict(model: Description) -> Json:
 
 def _files(model: Description) -> Json:
     """Other bodies, where the model takes files: a form of its inputs, or one bare."""
-    known = [media for media in model.media_types if media != "text/plain"]
+    if "contentMediaType" not in str(model.input_schema):
+        return {}
     properties = {
         name: {} if value.get("contentEncoding") else value
         for name, value in model.input_schema.get("properties", {}).items()
     }
-    if len(properties) == len(known) == 0 or not any(
-        "contentMediaType" in str(v) for v in model.input_schema.get("properties", {}).values()
-    ):
-        return {}
     form = {"type": "object", "properties": properties}
-    return {"multipart/form-data": {"schema": form}, **{media: {"schema": {}} for media in known}}
+    bare: Json = {media: {"schema": {}} for media in model.media_types}
+    return {"multipart/form-data": {"schema": form}, **bare}
 
 
 def _answer(model: Description) -> Json:

@@ -128,7 +128,13 @@ def test_what_an_allowed_place_may_not_lead_to(place: ThreadingHTTPServer, name:
 
 
 OTHERS = (
-    *("http://127.0.0.1", "http://127.1", "http://2130706433", "http://0177.0.0.1", "http://0x7f.1"),
+    *(
+        "http://127.0.0.1",
+        "http://127.1",
+        "http://2130706433",
+        "http://0177.0.0.1",
+        "http://0x7f.1",
+    ),
     *("http://[::1]", "http://[::ffff:127.0.0.1]", "http://0.0.0.0", "http://169.254.169.254"),
     *("http://10.0.0.1", "http://172.16.0.1", "http://192.168.0.1", "http://[fd00::1]"),
     *("http://100.64.0.1", "http://localhost", "https://127.0.0.1", "http://127.0.0.1."),
@@ -164,9 +170,23 @@ def test_a_name_of_an_inner_address_is_refused_though_it_is_allowed(
     "url",
     [
         *("http://user@127.0.0.1:{port}/pics/red.png", "http://a#@127.0.0.1:{port}/pics/red.png"),
-        *("http:\\\\127.0.0.1:{port}\\pics\\red.png", "file:///etc/passwd", "gopher://127.0.0.1:{port}/"),
-        *("unix:/run/x", "ftp://127.0.0.1:{port}/pics/", "http:///pics/red.png", "http://127.0.0.1:x/"),
-        *("http://127.0.0.1:{port}@evil.example/pics/", "http://127.0.0.1:99999/", "https:127.0.0.1", "http://"),
+        *(
+            "http:\\\\127.0.0.1:{port}\\pics\\red.png",
+            "file:///etc/passwd",
+            "gopher://127.0.0.1:{port}/",
+        ),
+        *(
+            "unix:/run/x",
+            "ftp://127.0.0.1:{port}/pics/",
+            "http:///pics/red.png",
+            "http://127.0.0.1:x/",
+        ),
+        *(
+            "http://127.0.0.1:{port}@evil.example/pics/",
+            "http://127.0.0.1:99999/",
+            "https:127.0.0.1",
+            "http://",
+        ),
         *("http://127.0.0.1:{port}.evil.example/pics/", "http://127.0.0.1:{port}/picsandmore/x"),
     ],
 )

@@ -166,7 +166,8 @@ def test_another_answer_is_the_models_mistake(answer: Any) -> None:
 
 
 def test_unions_that_json_can_not_tell_apart_are_refused() -> None:
-    def unclear(what: list[Image.Image | str]) -> int: ...
+    def unclear(what: list[Image.Image | str]) -> int:
+        raise NotImplementedError
 
     with pytest.raises(SignatureError, match="union"):
         read_signature(unclear)
@@ -206,3 +207,16 @@ def test_a_wrong_part_is_the_callers_mistake(more: Any, word: str) -> None:
 def test_a_missing_part_is_named() -> None:
     with pytest.raises(BadInput, match="'photos' is missing"):
         wire_of(many).read_form([("count", Part(b"1"))])
+
+
+class Tree(msgspec.Struct):
+    photo: Image.Image
+    below: list["Tree"] = []
+
+
+def test_a_type_that_holds_itself_and_a_picture_is_refused() -> None:
+    def grow(tree: Tree) -> int:
+        raise NotImplementedError
+
+    with pytest.raises(SignatureError, match="holds itself"):
+        read_signature(grow)
