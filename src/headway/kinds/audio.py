@@ -47,7 +47,8 @@ class AudioField(MediaField):
             if 4 * seconds * self._mark.rate * self._mark.channels > MAX_DECODED_BYTES:
                 raise TooLarge(what="the sound, resampled,", limit_bytes=MAX_DECODED_BYTES)
             samples = soxr.resample(samples, rate, self._mark.rate, quality="HQ")
-        return samples[:, 0] if self._mark.channels == 1 else samples
+        sound: Sound = samples[:, 0] if self._mark.channels == 1 else samples
+        return sound
 
     def _mixed(self, samples: Sound) -> Sound:
         found, wanted = samples.shape[1], self._mark.channels

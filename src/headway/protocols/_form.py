@@ -46,11 +46,14 @@ def read_parts(content_type: str, body: bytes | memoryview) -> list[tuple[str, P
     try:
         with parser:
             return _parts(parser.parse(whole))
-    except multipart.ParserLimitReached as e:
-        limits = f"{MAX_PARTS} parts, {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes in each"
-        raise TooLarge(f"form: expected at most {limits}; {e}") from e
     except multipart.MultipartError as e:
-        raise _bad("multipart/form-data", str(e)[:80]) from e
+        said, is_too_large = str(e)[:80], isinstance(e, multipart.ParserLimitReached)
+        # The parser and its error hold each other, and the body, in a circle that only the collector would find.
+        e.__traceback__ = parser.error = None
+    if is_too_large:
+        limits = f"{MAX_PARTS} parts, {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes in each"
+        raise TooLarge(f"form: expected at most {limits}; {said}")
+    raise _bad("multipart/form-data", said)
 
 
 def _parts(events: object) -> list[tuple[str, Part]]:
