@@ -26,6 +26,8 @@ _DEVELOPMENT = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "schemathesis>=4.30",
+        "soundfile>=0.13",
+        "soxr>=0.5",
         "trustme>=1.2",
     ],
     "lint": [

@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from headway import errors as errors
     from headway.engine.local import Loaded as Loaded
     from headway.engine.local import load as load
+    from headway.model.marks import Audio as Audio
     from headway.model.marks import Batch as Batch
     from headway.model.marks import Context as Context
+    from headway.model.marks import File as File
+    from headway.model.marks import Image as Image
     from headway.model.marks import Length as Length
     from headway.model.marks import Meta as Meta
     from headway.model.marks import Reject as Reject
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Audio",
     "Batch",
     "Context",
+    "File",
+    "Image",
     "Length",
     "Loaded",
     "Meta",
@@ -41,9 +47,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audio": "headway.model.marks",
     "Batch": "headway.model.marks",
     "Context": "headway.model.marks",
     "Loaded": "headway.engine.local",
+    "File": "headway.model.marks",
+    "Image": "headway.model.marks",
     "Meta": "headway.model.marks",
     "Model": "headway.model.weights",
     "Predictor": "headway.model.predictor",

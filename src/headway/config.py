@@ -216,6 +216,15 @@ class ModelSettings:
     cache_ttl_s: Annotated[
         float, Setting("no kept answer is given for longer than this", unit="s", ge=0.001)
     ] = 600.0
+    fetch_urls: Annotated[
+        str,
+        Setting(
+            "beginnings of URLs, with commas between, of files that a request may name instead of sending; "
+            "an address that is not public only where it stands here itself",
+            each=r"https?://[\w.:\[\]-]{1,260}/[^\s,@\\?#]*",
+            takes="URLs of http or https with a path (at least /), with commas between",
+        ),
+    ] = ""
     device: Annotated[
         str,
         Setting(

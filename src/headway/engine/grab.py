@@ -44,6 +44,7 @@ from headway.errors import (
     HeadwayError,
     InternalError,
     ModelFailed,
+    TooLarge,
 )
 from headway.model.call import Call, Result
 from headway.model.marks import Context
@@ -256,7 +257,7 @@ class Run:
         is_short = is_short_of_memory(error)
         self._timing.shortages += is_short
         is_lone = is_short and total == 1
-        may_repeat = self._signature.idempotent or isinstance(error, BadInput)
+        may_repeat = self._signature.idempotent or isinstance(error, BadInput | TooLarge)
         if total == 1 or not may_repeat:
             self._blame(batch, told(error))
         else:

@@ -14,7 +14,7 @@ import msgspec
 
 from headway import plugins
 from headway.config import ModelSpec
-from headway.engine import threads
+from headway.engine import fetch, threads
 from headway.engine.cap import Cap
 from headway.engine.coroutines import Coroutines
 from headway.engine.frames import CHUNK
@@ -146,4 +146,6 @@ def load(what: "type | Callable[..., Any] | str | Path") -> Loaded:
 def load_spec(spec: ModelSpec) -> Loaded:
     """Load one model of a project into this process. Raises HeadwayError."""
     count = threads.threads_of(spec.settings, threads.available_cores().count)
-    return Loaded(open_spec(spec, count, may_spin=False), spec.settings.timeout_s)
+    opened = open_spec(spec, count, may_spin=False)
+    fetch.allow(opened, spec.settings.fetch_urls, _MAX_BODY_BYTES)
+    return Loaded(opened, spec.settings.timeout_s)

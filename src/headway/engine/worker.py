@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from headway import plugins
-from headway.engine import frames, threads
+from headway.engine import fetch, frames, threads
 from headway.engine.cancels import EarlyCancels
 from headway.engine.cap import Cap
 from headway.engine.channel import Channel
@@ -55,6 +55,7 @@ class Worker:
         spec = hold.spec
         self.spec = spec
         self._opened: Opened = open_spec(spec, hold.threads, hold.may_spin)
+        fetch.allow(self._opened, spec.settings.fetch_urls, hold.max_body_bytes)
         is_async = self._opened.signature.is_async
         self._coroutines = _coroutines() if is_async else None
         warmth = warm(self._opened, self._coroutines)

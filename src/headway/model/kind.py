@@ -15,13 +15,13 @@ _OURS = frozenset({"builtins", "headway", "msgspec"})
 """Packages whose types and marks no other package speaks for, so that none is looked for."""
 
 
-def field_of_type(kind: Any) -> Field | None:
+def field_of_type(kind: Any, marks: Sequence[Any] = ()) -> Field | None:
     """Make the field of a type, or of its parent, that a kind speaks for; None: no kind does."""
     if not isinstance(kind, type):
         return None
     parents = {f"{p.__module__}.{p.__qualname__}": p for p in kind.__mro__}
     name, spoken = _speaker("TYPES", parents, is_ours=kind.__module__ in _OURS)
-    return _read(name, parents[spoken], ()) if name else None
+    return _read(name, parents[spoken], marks) if name else None
 
 
 def field_of_mark(annotation: Any, marks: Sequence[Any]) -> Field | None:

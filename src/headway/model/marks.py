@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta as Meta  # noqa: PLC0414  (a public name of ours)
 
@@ -82,6 +82,43 @@ class Rows:
     """Mark of a table: the type (dataclass, TypedDict or Struct) of one row."""
 
     row: type
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Mark of a picture: how it is read and answered. Without it a `PIL.Image.Image` comes as it was sent.
+
+    On an array of uint8 the picture is [height, width, 3] for RGB, 4 for RGBA, and [height, width] for L.
+    """
+
+    mode: Literal["L", "RGB", "RGBA"] = "RGB"
+    format: Literal["PNG", "JPEG", "WEBP"] = "PNG"
+    """Of answers."""
+    max_pixels: int = 64 * 2**20
+    """A larger one is refused before it is decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Mark of a sound: float32[samples] for one channel, else float32[samples, channels], from -1 to 1."""
+
+    rate: int
+    """Samples a second; a sound of another rate is resampled."""
+    channels: int = 1
+    """Several are mixed to one, one is copied to several; any other difference is refused."""
+    max_s: float = 600.0
+    """A longer one is refused before it is decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was sent, or as it shall be answered."""
+
+    content: bytes
+    name: str = ""
+    """As its sender calls it, or ""; never with a folder."""
+    content_type: str = "application/octet-stream"
+    """As its sender says; nobody has looked."""
 
 
 class Reject(Exception):

@@ -19,10 +19,10 @@ from headway.model.call import TensorSpec
 from headway.model.field import Field
 from headway.model.kind import field_of_mark, field_of_type
 from headway.model.marks import BatchMark, Context, Reject, Tensor
+from headway.model.nested import nested_field
 from headway.model.output import ArrayOutput, ColumnsOutput, ListOutput, Output
 from headway.model.predictor import Predictor, traits_of
 from headway.model.values import (
-    ValueField,
     bare,
     marks_of,
     show,
@@ -259,7 +259,6 @@ def _annotation(p: inspect.Parameter, hints: Mapping[str, Any], where: str) -> A
 
 def _parameter(p: inspect.Parameter, annotation: Any, where: str) -> Parameter:
     field, is_batched = _read_field(annotation, where)
-    _refuse_nested_kinds(field, where)
     if getattr(field, "is_columnar", False):
         advice = "give each array its own parameter"
         raise SignatureError(where=where, found="a struct of arrays", advice=advice)
@@ -267,18 +266,6 @@ def _parameter(p: inspect.Parameter, annotation: Any, where: str) -> Parameter:
     if default is not MISSING:
         _check_default(field, default, where, is_batched=is_batched)
     return Parameter(p.name, field, is_batched, default)
-
-
-def _refuse_nested_kinds(field: Field, where: str) -> None:
-    """A kind inside of a struct can be answered, but not read yet."""
-    if not isinstance(field, ValueField):
-        return
-    try:
-        msgspec.json.schema(field.json_type)
-    except TypeError as e:
-        advice = "give it a parameter of its own"
-        found = "an image, array or table inside of another type"
-        raise SignatureError(where=where, found=found, advice=advice) from e
 
 
 def _check_default(field: Field, default: Any, where: str, *, is_batched: bool) -> None:
@@ -289,7 +276,7 @@ def _check_default(field: Field, default: Any, where: str, *, is_batched: bool) 
         )
     try:
         msgspec.json.encode(default)
-        msgspec.convert(default, field.json_type)
+        msgspec.convert(default, getattr(field, "default_type", field.json_type))
     except (TypeError, msgspec.ValidationError, msgspec.EncodeError) as e:
         raise SignatureError(
             where=where, found=f"the default {default!r}", advice=_PLAIN_DEFAULTS
@@ -310,12 +297,12 @@ def _read_field(annotation: Any, where: str) -> tuple[Field, bool]:
     if field_of_kind is not None:
         return field_of_kind, bool(getattr(field_of_kind, "has_batch", False))
     _refuse_bare(annotation, where)
-    return value_field(annotation, where), False
+    return nested_field(annotation, where) or value_field(annotation, where), False
 
 
 def _of_kind(annotation: Any, marks: Sequence[Any], where: str) -> Field | None:
     try:
-        return field_of_mark(bare(annotation), marks) or field_of_type(bare(annotation))
+        return field_of_mark(bare(annotation), marks) or field_of_type(bare(annotation), marks)
     except SignatureError as e:
         raise SignatureError(f"{where}: {e.message}", **e.fields) from e
 

@@ -10,14 +10,17 @@ from typing import Any
 
 import msgspec
 
-from headway.errors import BadInput, BadOutput, UnsupportedMedia
+from headway.errors import BadInput, BadOutput, CallerError, UnsupportedMedia
 from headway.model import item
 from headway.model.call import Block, Call, Description, Result, TensorSpec
 from headway.model.counting import count_rows, may_exceed
 from headway.model.field import Field
+from headway.model.form import read_form
 from headway.model.integers import larger
+from headway.model.media import Fetch, Part, placed, takes
+from headway.model.nested import fetch_with
 from headway.model.signature import Parameter, Signature
-from headway.model.values import ValueField, plain
+from headway.model.values import StructField, ValueField, plain
 from headway.model.wording import told
 
 BULK_BYTES = 16 * 2**10
@@ -119,12 +122,25 @@ class Wire:
         """
         media = content_type.lower().partition(";")[0].strip()
         fed = self._fed
-        if fed is None or media not in self.description.media_types:
+        if fed is None or not takes(media, self.description.media_types):
             expected = ", ".join(("application/json", *self.description.media_types))
             raise UnsupportedMedia(what="content type", found=media, expected=expected)
         columns = {p.name: [p.default] for p in self._parameters if p is not fed}
         value = _from_media(fed.field, media, body)
         return Call(1, {fed.name: [value], **columns}, is_single=True)
+
+    def read_form(self, parts: Sequence[tuple[str, Part]]) -> Call:
+        """Read the parts of a form, by the names of the inputs, as one item.
+
+        Raises:
+            BadInput: one is unknown, missing, given twice, or not of its type.
+        """
+        return read_form(self.signature, parts)
+
+    def fetch_with(self, fetch: Fetch) -> None:
+        """Let files be got by their URLs."""
+        for p in self._parameters:
+            fetch_with(p.field, fetch)
 
     def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
         """Read named tensors with the rows in front.
@@ -253,13 +269,14 @@ class Wire:
             BadInput: a value of one of them does not fit.
         """
         arguments: dict[str, Any] = {
-            p.name: p.field.gather(
+            p.name: _gathered(
+                p,
                 [
                     call.columns[p.name]
                     if rows is None
                     else _take(p.field, call.columns[p.name], rows)
                     for call, rows in parts
-                ]
+                ],
             )
             for p in self._batched
         }
@@ -278,9 +295,9 @@ class Wire:
 
     def _value(self, parameter: Parameter, call: Call, row: int) -> Any:
         column = call.columns[parameter.name]
-        if isinstance(parameter.field, ValueField):
+        if type(parameter.field) in (ValueField, StructField):
             return column[row]
-        return parameter.field.gather([_take(parameter.field, column, range(row, row + 1))])[0]
+        return _gathered(parameter, [_take(parameter.field, column, range(row, row + 1))])[0]
 
     # Scattering
 
@@ -398,6 +415,13 @@ def _bulk_reader(signature: Signature) -> Any:
     return bulk.BulkReader(fields) if bulk.can_read(fields) else None
 
 
+def _gathered(parameter: Parameter, columns: Sequence[Any]) -> Any:
+    try:
+        return parameter.field.gather(columns)
+    except CallerError as e:
+        raise placed(e, parameter.name) from e
+
+
 def _fed(signature: Signature) -> Parameter | None:
     """The parameter that a bare body feeds: the only required one, or the first where none is."""
     needed = [p for p in signature.parameters if not p.is_optional] or signature.parameters[:1]
@@ -417,9 +441,9 @@ def _from_media(field: Field, media: str, body: bytes | memoryview) -> Any:
             return bytes(body).decode("utf-8")
         except UnicodeDecodeError:
             raise BadInput(where="body", expected="text in UTF-8", found="other bytes") from None
-    if media == "application/octet-stream":
+    if media == "application/octet-stream" and field.json_type is bytes:
         return bytes(body)
-    return field.from_media(body)  # type: ignore[attr-defined]
+    return field.from_media(body, media)  # type: ignore[attr-defined]
 
 
 def _read_block(name: str, spec: TensorSpec, field: Field, block: Block) -> Any:

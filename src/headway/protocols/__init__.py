@@ -17,10 +17,12 @@ from msgspec import Struct
 from headway import errors
 from headway.errors import HeadwayError
 from headway.model.call import Call, Description, Result
+from headway.model.media import Part, takes
 
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,10 @@ class Wire(Protocol):
 
     def read_media(self, content_type: str, body: bytes | memoryview) -> Call:
         """A bare image, sound or text feeds the only input. Raises UnsupportedMedia."""
+        ...
+
+    def read_form(self, parts: Sequence[tuple[str, Part]]) -> Call:
+        """The parts of a form by the inputs' names are one item. Raises BadInput."""
         ...
 
     def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
@@ -292,8 +298,8 @@ def media_of(content_type: str) -> str:
 def check_media(content_type: str, model: Description) -> None:
     """Refuse a body that is neither JSON nor of the model's media types. Raises UnsupportedMedia."""
     media = media_of(content_type)
-    if not is_json(content_type) and media not in model.media_types:
-        expected = ", ".join((JSON, *model.media_types))
+    if not is_json(content_type) and media != FORM and not takes(media, model.media_types):
+        expected = ", ".join((JSON, FORM, *model.media_types))
         raise errors.UnsupportedMedia(what="content type", found=media, expected=expected)
 
 

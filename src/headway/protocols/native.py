@@ -1,4 +1,4 @@
-"""Headway's own dialect: named inputs as a JSON object, an array of objects, or a bare media body.
+"""Headway's own dialect: named inputs as a JSON object, an array of objects, a form, or a bare body.
 
 It is its own specification, shown by its golden files. JSON is RFC 8259; a stream is JSON Lines, or
 server-sent events as in WHATWG HTML section 9.2. `GET /models` answers what the clients of two
@@ -16,6 +16,7 @@ from headway.errors import BadInput, BadOutput, CallerError, HeadwayError
 from headway.model.call import Call, Description, Result
 from headway.model.counting import count_rows, may_exceed
 from headway.protocols import (
+    FORM,
     JSON,
     Ask,
     Facts,
@@ -24,10 +25,12 @@ from headway.protocols import (
     Wire,
     headers_of,
     is_json,
+    media_of,
     public_message,
     row_error,
     status_of,
 )
+from headway.protocols._form import read_parts
 
 ROUTES: Sequence[Route] = (
     Route("POST", "/models/{model}/predict", "predict", has_media=True),
@@ -53,9 +56,11 @@ _MAX_UNREADABLE = 10_000
 
 
 def decode(ask: Ask, wire: Wire) -> Call:
-    """Read JSON (the default) or a bare image, sound or text. Raises CallerError."""
+    """Read JSON (the default), a form, or a bare image, sound, file or text. Raises CallerError."""
     kind = ask.headers.get("content-type", "")
     if kind and kind != JSON and not is_json(kind):
+        if media_of(kind) == FORM:
+            return wire.read_form(read_parts(kind, ask.body))
         return wire.read_media(kind, ask.body)
     if ask.query and _wants_items(ask.query):
         return _read_items(ask.body, wire)

@@ -240,10 +240,6 @@ class _Album:
     cover: PIL.Image.Image
 
 
-def _nested_image(album: _Album) -> str:
-    return ""
-
-
 def _two_structs(x: Flat | Scores) -> str:
     return ""
 
@@ -270,8 +266,7 @@ def _two_structs(x: Flat | Scores) -> str:
         (_odd_default, ("'text'", "default", "JSON")),
         (_wrong_default, ("'count'", "three")),
         (_unknown_name, ("Nowhere", "TYPE_CHECKING")),
-        (_nested_image, ("'album'", "inside of another type", "parameter of its own")),
-        (_two_structs, ("'x'", "Flat")),
+        (_two_structs, ("'x'", "inside of another type", "parameter of its own")),
         (hw.Predictor, ("predict",)),
         (int, ("predict",)),
     ],
