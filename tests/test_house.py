@@ -55,7 +55,7 @@ LIBRARIES: Final = {
         "torch onnx onnxruntime sklearn skops joblib tensorflow xgboost lightgbm threadpoolctl",
         ("runtimes", "transforms"),
     ),
-    "a media library": ("PIL pandas pyarrow soundfile cv2 av", ("kinds",)),
+    "a media library": ("PIL pandas polars pyarrow soundfile cv2 av", ("kinds",)),
     "unpickling": ("pickle cloudpickle dill marshal shelve", ("runtimes",)),
     "processes": (
         "subprocess multiprocessing pty",
