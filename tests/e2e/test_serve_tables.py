@@ -9,7 +9,7 @@ import pytest
 from needed import need
 from serving import Server, serving
 
-PREDICTORS = '''
+PREDICTORS = """
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -40,7 +40,7 @@ class Polars(hw.Predictor):
 class Arrow(hw.Predictor):
     def predict(self, rows: Annotated[pa.Table, hw.Rows(Row)]) -> Annotated[pa.Table, hw.Rows(Row)]:
         return rows
-'''
+"""
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 STREAM = "application/vnd.apache.arrow.stream"
@@ -96,7 +96,9 @@ def rows_of(media: str, body: bytes) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("media", [CSV, PARQUET, STREAM, FILE])
 @pytest.mark.parametrize("model", MODELS)
-def test_a_table_comes_in_and_goes_out_in_every_form(server: Server, model: str, media: str) -> None:
+def test_a_table_comes_in_and_goes_out_in_every_form(
+    server: Server, model: str, media: str
+) -> None:
     body = body_of(media, ROWS)
     path = f"/models/{model}/predict"
     told = server.call("POST", path, body, {"content-type": media})
