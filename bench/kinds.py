@@ -51,8 +51,6 @@ def speech(value: Speech) -> int:
     raise NotImplementedError
 
 
-
-
 def image(form: str, side: int) -> bytes:
     """A picture with as much detail as a photograph's: a smooth field and some noise."""
     rng = np.random.default_rng(7)
@@ -92,9 +90,13 @@ def asks(wire: Wire, content: bytes) -> dict[str, tuple[str, Ask]]:
     """The same item in each way: its protocol and its request."""
     is_text = wire.signature.parameters[0].field.json_type is str and b"a" * 9 in content
     value = content.decode() if is_text else base64.b64encode(content).decode()
-    form = b'--b\r\nContent-Disposition: form-data; name="value"\r\n\r\n' + content + b"\r\n--b--\r\n"
+    form = (
+        b'--b\r\nContent-Disposition: form-data; name="value"\r\n\r\n' + content + b"\r\n--b--\r\n"
+    )
     tensor = {"name": "value", "shape": [1], "datatype": "BYTES"}
-    head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": len(content) + 4}}]}).encode()
+    head = json.dumps(
+        {"inputs": [{**tensor, "parameters": {"binary_data_size": len(content) + 4}}]}
+    ).encode()
     binary = head + len(content).to_bytes(4, "little") + content
     length = {"inference-header-content-length": str(len(head))}
     return {
@@ -107,7 +109,13 @@ def asks(wire: Wire, content: bytes) -> dict[str, tuple[str, Ask]]:
 
 def ask(body: bytes, headers: dict[str, str]) -> Ask:
     """A request."""
-    return Ask("infer" if headers.keys() == {"inference-header-content-length"} else "predict", "m", "", body, headers)
+    return Ask(
+        "infer" if headers.keys() == {"inference-header-content-length"} else "predict",
+        "m",
+        "",
+        body,
+        headers,
+    )
 
 
 def cost_us(codec: Any, request: Ask, wire: Wire) -> float:

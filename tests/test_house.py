@@ -58,7 +58,7 @@ LIBRARIES: Final = {
         "catboost openvino ai_edge_litert mlflow transformers safetensors",
         ("runtimes", "transforms"),
     ),
-    "a media library": ("PIL pandas pyarrow soundfile soxr cv2 av", ("kinds",)),
+    "a media library": ("PIL pandas polars pyarrow soundfile soxr cv2 av", ("kinds",)),
     "unpickling": ("pickle cloudpickle dill marshal shelve", ("runtimes",)),
     "processes": (
         "subprocess multiprocessing pty",

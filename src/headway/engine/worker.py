@@ -74,6 +74,7 @@ class Worker:
         max_batch = spec.settings.max_batch or (
             gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
         )
+        self._opened.wire.max_bytes = hold.max_body_bytes
         max_rows = spec.settings.max_rows or max(gain, 1)
         known = known_of(self._opened.wire, spec.settings, warmth.item_s)
         self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s, known)

@@ -113,7 +113,8 @@ def read_field(annotation: Any, marks: Sequence[Any]) -> ImageField:
         SignatureError: the mark stands on another type.
     """
     mark = next((m for m in marks if isinstance(m, Mark)), None)
-    if mark is None or annotation is Image.Image:
+    is_picture = isinstance(annotation, type) and issubclass(annotation, Image.Image)
+    if mark is None or is_picture:
         return ImageField(mark)
     if (get_origin(annotation) or annotation) is np.ndarray and "uint8" in str(
         get_args(annotation)

@@ -102,6 +102,8 @@ class Description:
     """Lower-case request headers that the predictor's Context asks for."""
     media_types: Sequence[str] = ()
     """Content types, besides JSON, of a bare body that feeds the only required input."""
+    answer_types: Sequence[str] = ()
+    """Content types, besides JSON, that an answer can be written in where a caller accepts one."""
     is_deterministic: bool = True
 
     @property

@@ -27,6 +27,8 @@ from headway.model.values import (
     bare,
     marks_of,
     plain,
+    read_plain,
+    schema_hook,
     struct_fields,
     struct_optional,
     wrong_answer,
@@ -61,7 +63,8 @@ def twin_of(annotation: Any, where: str, above: tuple[Any, ...] = ()) -> Twin | 
     """
     kind, marks = bare(annotation), marks_of(annotation)
     if field := field_of_mark(kind, marks) or field_of_type(kind, marks):
-        return _leaf(field, where)
+        # What msgspec reads by itself, with a hook of ours, needs no twin.
+        return None if hasattr(field, "from_plain") else _leaf(field, where)
     if kind in above:
         return None
     origin, parts = get_origin(kind), get_args(kind)
@@ -286,7 +289,7 @@ class NestedField(ValueField):
         simple = [self._twin.write(v) for v in values]
         try:
             simple = msgspec.to_builtins(simple, enc_hook=plain, builtin_types=(bytes,))
-            return msgspec.convert(simple, self._column_type)  # type: ignore[no-any-return]
+            return msgspec.convert(simple, self._column_type, dec_hook=read_plain)  # type: ignore[no-any-return]
         except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as e:
             raise wrong_answer(e) from e
 
@@ -362,7 +365,7 @@ def nested_field(annotation: Any, where: str) -> Field | None:
         if isinstance(field, MediaField) and str in twin.reads:
             return OptionalField(field)
     try:
-        msgspec.json.schema_components([twin.kind])
+        msgspec.json.schema_components([twin.kind], schema_hook=schema_hook)
         msgspec.json.Decoder(twin.kind)
     except (TypeError, NameError) as e:
         advice = "tag the structs of a union; a type that holds itself can't hold a file"

@@ -1,4 +1,4 @@
-"""What a predictor may answer, in three forms: a list of values, one array, or a dict of arrays.
+"""What a predictor may answer, in four forms: a list of values, one array, a table, or a dict of arrays.
 
 An output checks an answer, cuts it for the callers whose rows it holds, joins what was cut apart,
 and gives it to JSON and to tensors. It knows nothing of requests.
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from headway.errors import BadOutput, HeadwayError, Rejected
 from headway.model.call import Block, TensorSpec
+from headway.model.columns import Columns, joined
 from headway.model.cut import Cut, whole
 from headway.model.field import Field
 from headway.model.marks import Reject
@@ -200,6 +201,57 @@ class ArrayOutput:
     def empty(self) -> Any:
         """No rows."""
         return whole(self.field.empty())
+
+
+class TableOutput:
+    """One table for the whole batch: columns of values, a row of them for each row."""
+
+    def __init__(self, field: Any) -> None:
+        self.field = field
+
+    @property
+    def specs(self) -> list[TensorSpec]:
+        """A tensor for each column."""
+        return [TensorSpec(n, f.dtype, f.shape, f.is_json) for n, f in self.field.parts.items()]
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of one row."""
+        schema: dict[str, Any] = self.field.schema()
+        return schema
+
+    def check(self, output: Any, rows: int) -> tuple[Columns, Errors]:
+        """Check columns, rows and values."""
+        return self.field.check_batch(output, rows), {}
+
+    def check_item(self, value: Any) -> Any:
+        """Never asked: a table is always a batch."""
+        return self.field.check([value])[0]
+
+    def split(self, values: Any, sizes: Sequence[int]) -> Sequence[Any]:
+        """The rows in parts of so many each, in order."""
+        return _slices(values, sizes)
+
+    def join(self, parts: Sequence[Any]) -> Any:
+        """Rows of several, in order."""
+        return joined(parts, list(self.field.parts))
+
+    def to_json(self, values: Any) -> list[Any]:
+        """Objects, one a row."""
+        lists: list[Any] = self.field.to_json(values)
+        return lists
+
+    def first(self, values: Any) -> Any:
+        """The first row as an object."""
+        return self.field.to_json(values[:1])[0]
+
+    def to_blocks(self, values: Any) -> list[tuple[str, Block]]:
+        """A tensor for each column."""
+        columns = self.field.to_parts(values)
+        return [(n, part.to_block(columns[n])) for n, part in self.field.parts.items()]
+
+    def empty(self) -> Any:
+        """No rows."""
+        return self.field.empty()
 
 
 class ColumnsOutput:

@@ -18,13 +18,15 @@ from headway.errors import SignatureError
 from headway.model.call import TensorSpec
 from headway.model.field import Field
 from headway.model.kind import field_of_mark, field_of_type
-from headway.model.marks import BatchMark, Context, Reject, Tensor
+from headway.model.marks import BatchMark, Context, Reject, Rows, Tensor
 from headway.model.nested import nested_field
-from headway.model.output import ArrayOutput, ColumnsOutput, ListOutput, Output
+from headway.model.output import ArrayOutput, ColumnsOutput, ListOutput, Output, TableOutput
 from headway.model.predictor import Predictor, traits_of
 from headway.model.values import (
     bare,
     marks_of,
+    plain,
+    read_plain,
     show,
     struct_fields,
     value_field,
@@ -275,8 +277,9 @@ def _check_default(field: Field, default: Any, where: str, *, is_batched: bool) 
             where=where, found=found, advice="a default stands for one row; leave it out"
         )
     try:
-        msgspec.json.encode(default)
-        msgspec.convert(default, getattr(field, "default_type", field.json_type))
+        msgspec.json.encode(default, enc_hook=plain)
+        wanted = getattr(field, "default_type", field.json_type)
+        msgspec.convert(default, wanted, dec_hook=read_plain)
     except (TypeError, msgspec.ValidationError, msgspec.EncodeError) as e:
         raise SignatureError(
             where=where, found=f"the default {default!r}", advice=_PLAIN_DEFAULTS
@@ -308,15 +311,17 @@ def _of_kind(annotation: Any, marks: Sequence[Any], where: str) -> Field | None:
 
 
 def _refuse_bare(annotation: Any, where: str) -> None:
-    """Arrays and tables say their shape by a mark; a bare one is the likeliest mistake of all."""
+    """Arrays say their shape by a mark; a bare one is the likeliest mistake of all."""
     origin = get_origin(bare(annotation)) or bare(annotation)
     place = f"{getattr(origin, '__module__', '')}.{getattr(origin, '__qualname__', '')}"
     if place == "numpy.ndarray":
         advice = 'write Annotated[NDArray[np.float32], hw.Tensor("float32", "batch", 10)]'
         raise SignatureError(where=where, found="an array without its mark", advice=advice)
-    if place.startswith("pandas.") and place.endswith(".DataFrame"):
-        advice = "write Annotated[pd.DataFrame, hw.Rows(Row)] with a dataclass Row"
-        raise SignatureError(where=where, found="a table without its mark", advice=advice)
+    if any(isinstance(m, Rows) for m in marks_of(annotation)):
+        advice = "annotate a pandas.DataFrame, polars.DataFrame or pyarrow.Table"
+        raise SignatureError(
+            where=where, found=f"hw.Rows of {show(bare(annotation))}", advice=advice
+        )
 
 
 def _output(annotation: Any, name: str, *, is_batched: bool) -> tuple[Output, bool]:
@@ -355,7 +360,7 @@ def _read_output(annotation: Any, where: str) -> tuple[Output, bool]:
         return ColumnsOutput(columns), True
     field = _item_output(annotation, where, may_batch=True)
     if getattr(field, "row_type", None) is not None:
-        return ListOutput(field), True
+        return TableOutput(field), True
     if getattr(field, "has_batch", False):
         return ArrayOutput(field), True
     return ListOutput(field), False

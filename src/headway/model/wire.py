@@ -12,6 +12,7 @@ import msgspec
 
 from headway.errors import BadInput, BadOutput, CallerError, UnsupportedMedia
 from headway.model import item
+from headway.model.accepting import preferred
 from headway.model.call import Block, Call, Description, Result, TensorSpec
 from headway.model.counting import count_rows, may_exceed
 from headway.model.field import Field
@@ -20,7 +21,7 @@ from headway.model.integers import larger
 from headway.model.media import Fetch, Part, placed, takes
 from headway.model.nested import fetch_with
 from headway.model.signature import Parameter, Signature
-from headway.model.values import StructField, ValueField, plain
+from headway.model.values import StructField, ValueField, plain, read_plain
 from headway.model.wording import told
 
 BULK_BYTES = 16 * 2**10
@@ -50,7 +51,7 @@ class Wire:
         examples: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.signature = signature
-        self.max_rows = sys.maxsize
+        self.max_rows = self.max_bytes = sys.maxsize
         self._output = signature.output
         self._parameters = signature.parameters
         self._batched = [p for p in signature.parameters if p.is_batched]
@@ -64,11 +65,14 @@ class Wire:
         self._inputs = _inputs(signature)
         self._plain_inputs = _plain_inputs(signature)
         one: Any = item.item_type(signature)
-        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(one | list[one]).decode
+        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(
+            one | list[one], dec_hook=read_plain
+        ).decode
         self._getters = item.getters(signature)
         self._encode = msgspec.json.Encoder(enc_hook=plain).encode
         self._bulk = _bulk_reader(signature)
         self._is_open = any(getattr(p.field, "is_open", False) for p in signature.parameters)
+        self._table = _table(signature)
         self._is_output_open = getattr(getattr(signature.output, "field", None), "is_open", False)
         self.description = Description(
             name=name or signature.name,
@@ -86,6 +90,7 @@ class Wire:
             headers=tuple(signature.headers),
             media_types=tuple(_media_types(self._fed.field)) if self._fed is not None else (),
             is_deterministic=signature.deterministic,
+            answer_types=_answer_types(signature),
         )
 
     # Reading
@@ -125,6 +130,8 @@ class Wire:
         if fed is None or not takes(media, self.description.media_types):
             expected = ", ".join(("application/json", *self.description.media_types))
             raise UnsupportedMedia(what="content type", found=media, expected=expected)
+        if media in getattr(fed.field, "row_types", ()):
+            return self._read_table(fed, content_type, body)
         columns = {p.name: [p.default] for p in self._parameters if p is not fed}
         value = _from_media(fed.field, media, body)
         return Call(1, {fed.name: [value], **columns}, is_single=True)
@@ -141,6 +148,14 @@ class Wire:
         """Let files be got by their URLs."""
         for p in self._parameters:
             fetch_with(p.field, fetch)
+
+    def _read_table(self, fed: Parameter, content_type: str, body: bytes | memoryview) -> Call:
+        """Read a body of many rows as the only required input."""
+        read: Any = fed.field
+        column = read.read_rows(content_type, body, self.max_rows, self.max_bytes)
+        rows = len(column)
+        others = {p.name: [p.default] * rows for p in self._parameters if p is not fed}
+        return Call(rows, {fed.name: column, **others})
 
     def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
         """Read named tensors with the rows in front.
@@ -352,6 +367,21 @@ class Wire:
         """Write one answer, or one item of a stream, as JSON."""
         return self._written(self._output.first([value]))
 
+    def write_media(self, accept: str, result: Result) -> tuple[str, bytes] | None:
+        """Write the answer in a content type that is preferred to JSON; None where JSON is right.
+
+        Args:
+            accept: what the caller accepts, as in HTTP (RFC 9110 section 12.5.1).
+            result: the answer.
+
+        Raises:
+            UnsupportedMedia: a library that it needs is missing.
+        """
+        if self._table is None:
+            return None
+        media = preferred(accept, self.description.answer_types)
+        return (media, self._table(media, result.values)) if media else None
+
     def _written(self, value: Any) -> bytes:
         try:
             text = self._encode(value)
@@ -426,6 +456,23 @@ def _fed(signature: Signature) -> Parameter | None:
     """The parameter that a bare body feeds: the only required one, or the first where none is."""
     needed = [p for p in signature.parameters if not p.is_optional] or signature.parameters[:1]
     return needed[0] if len(needed) == 1 else None
+
+
+def _tables(signature: Signature) -> list[Any]:
+    """The fields of a signature that are tables."""
+    fields = (*(p.field for p in signature.parameters), getattr(signature.output, "field", None))
+    return [f for f in fields if hasattr(f, "row_types")]
+
+
+def _table(signature: Signature) -> Any:
+    """What writes an answer as a table: only where one comes in or goes out, and the answer is flat."""
+    return next((f.answers(signature.output) for f in _tables(signature)), None)
+
+
+def _answer_types(signature: Signature) -> Sequence[str]:
+    if _table(signature) is None:
+        return ()
+    return tuple(_tables(signature)[0].row_types)
 
 
 def _media_types(field: Field) -> Sequence[str]:

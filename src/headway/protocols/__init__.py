@@ -147,7 +147,7 @@ class Wire(Protocol):
         ...
 
     def read_media(self, content_type: str, body: bytes | memoryview) -> Call:
-        """A bare image, sound or text feeds the only input. Raises UnsupportedMedia."""
+        """A bare image, sound, text or table feeds the only input. Raises UnsupportedMedia."""
         ...
 
     def read_form(self, parts: Sequence[tuple[str, Part]]) -> Call:
@@ -164,6 +164,10 @@ class Wire(Protocol):
 
     def write_json(self, result: Result, *, is_single: bool) -> bytes:
         """The answer as JSON: the value itself, or a list of them."""
+        ...
+
+    def write_media(self, accept: str, result: Result) -> tuple[str, bytes] | None:
+        """Content type and body where the caller prefers one to JSON; None where JSON is right."""
         ...
 
     def write_item(self, value: Any) -> bytes:

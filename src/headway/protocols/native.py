@@ -136,6 +136,8 @@ def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
         return Reply(200, _item_bodies(call, result, wire))
     if result.errors:
         raise row_error(call, result)
+    if "accept" in ask.headers and (written := wire.write_media(ask.headers["accept"], result)):
+        return Reply(200, written[1], written[0])
     return Reply(200, wire.write_json(result, is_single=call.is_single))
 
 
