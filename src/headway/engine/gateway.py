@@ -150,6 +150,12 @@ class Gateway:
         elif act is Act.RECALL:
             self._stop(flight)
 
+    def choke(self, id: int, *, is_choked: bool) -> None:
+        """The caller of a stream does not take what was sent: nothing more of it is read before it does."""
+        flight = self._flights.get(id)
+        if flight is not None and flight.state is State.STREAMING:
+            flight.slot.hold(is_held=is_choked)
+
     def codec(self, name: str) -> Codec:
         """A protocol by its name."""
         codec = self._codecs.get(name)
@@ -212,6 +218,8 @@ class Gateway:
         self._deadlines.discard(flight)
         if flight.slot is not None:
             flight.slot.flights.pop(flight.id, None)
+            if flight.slot.is_held:
+                flight.slot.hold(is_held=False)
         now = time.monotonic()
         pool = flight.pool
         pool.in_flight -= 1

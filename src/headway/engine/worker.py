@@ -67,6 +67,8 @@ class Worker:
         max_batch = spec.settings.max_batch or (
             gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
         )
+        if self._opened.signature.is_stream:
+            max_batch = 1  # each has a slot of its own: one that waits for its client keeps no other waiting
         max_rows = spec.settings.max_rows or max(gain, 1)
         self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s)
         self._codecs = {

@@ -147,6 +147,10 @@ class App:
         """The client left before its answer was whole."""
         self._gateway.leave(exchange.token)
 
+    def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
+        """Have the worker wait with the rest of a stream, or go on."""
+        self._gateway.choke(exchange.token, is_choked=is_choked)
+
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         """Render the refusal of what never became a request."""
         request_id = self._new_id()

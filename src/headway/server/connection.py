@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _IDLE, _HEAD, _BODY = range(3)
 _MAX_BACKLOG_BYTES = 64 * 2**10
 _MAX_JOINED_BYTES = 64 * 2**10
-_MAX_STREAM_BACKLOG_BYTES = 2**20
-"""Of a stream that its client has not taken: a model does not wait for it, and memory is not endless."""
 _MAX_DROPPED_BYTES = 64 * 2**10
 """Of a body that nobody wants; where more of it is to come, the connection ends with the answer."""
 _LINGER_S = 2.0
@@ -105,10 +103,14 @@ class Connection(asyncio.Protocol):
         """Begin the time in which the client must take its answer."""
         self._is_choked = True
         self.deadline = self._listener.now() + self._listener.settings.write_timeout_s
+        if self._is_streaming:
+            self._listener.app.choked(self, is_choked=True)
 
     def resume_writing(self) -> None:
         """Go on: the client has taken what was sent."""
         self._is_choked = False
+        if self._is_streaming:
+            self._listener.app.choked(self, is_choked=False)
         if self._is_ending:
             self.deadline = self._listener.now() + _LINGER_S
         elif self._is_asked:
@@ -145,18 +147,15 @@ class Connection(asyncio.Protocol):
         connection = "close" if self._is_last(head) else ""
         answers = self._listener.answers
         is_chunked = not head.is_http10
+        if self._is_choked:  # by an earlier answer
+            self._listener.app.choked(self, is_choked=True)
         self._write(answers.stream(reply, request_id, connection, is_chunked=is_chunked))
         self.send_chunk(serial, reply.body)
 
     def send_chunk(self, serial: int, data: bytes) -> None:
-        """Send the next part of a stream; cut off a client that leaves too much of it untaken."""
+        """Send the next part of a stream; who makes it is told to wait while the client does not take it."""
         head = self._streamed(serial)
-        if head is None or not data or head.method == "HEAD":
-            return
-        transport = self._transport
-        if transport and transport.get_write_buffer_size() > _MAX_STREAM_BACKLOG_BYTES:
-            self.cut()
-        else:
+        if head is not None and data and head.method != "HEAD":
             self._write(data if head.is_http10 else chunk(data))
 
     def end_stream(self, serial: int) -> None:

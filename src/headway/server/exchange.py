@@ -21,7 +21,7 @@ class Exchange(Protocol):
         ...
 
     def send_chunk(self, serial: int, data: bytes) -> None:
-        """Send the next part. A client that is too slow to take the parts is cut off, and has left."""
+        """Send the next part. Of a client that does not take what was sent `App.choked` tells."""
         ...
 
     def end_stream(self, serial: int) -> None:
@@ -47,6 +47,10 @@ class App(Protocol):
 
     def needs_body(self, head: Head) -> bool:
         """Whether the answer takes more than the head; else it is asked at once, with an empty body."""
+        ...
+
+    def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
+        """The client does not take its stream as fast as it comes, so wait with the rest; or it does again."""
         ...
 
     def left(self, exchange: Exchange, serial: int) -> None:
