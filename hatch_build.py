@@ -25,6 +25,7 @@ _DEVELOPMENT = {
         "pytest-xdist>=3.6",
         "schemathesis>=4.30",
         "trustme>=1.2",
+        "websockets>=15",
     ],
     "lint": [
         "mypy>=1.14",

@@ -3,6 +3,7 @@
     QUEUED ──DISPATCH──▶ SENT ──ANSWER──▶ DONE          deliver
       ▲                   │ ├──HEAD─────▶ STREAMING ──CHUNK──▶ STREAMING ──END──▶ DONE
       └──────LOST─────────┘ └──LOST─────▶ DONE          (may not be repeated, or tried often enough)
+    STREAMING ──FEED──▶ STREAMING                       pass on what the caller sends meanwhile
     any but DONE ──CANCEL──▶ DONE                       the caller left: its batch-mates never notice
     any but DONE ──EXPIRE──▶ DONE                       answered 504; what comes later is dropped
 
@@ -36,6 +37,8 @@ class Event(IntEnum):
     CANCEL = 5
     EXPIRE = 6
     LOST = 7
+    FEED = 8
+    """The caller sends on."""
 
 
 class Act(IntEnum):
@@ -58,7 +61,9 @@ class Act(IntEnum):
     GIVE_UP = 8
     """Answer that the worker was lost, or that this request kills workers."""
     BREAK_OFF = 9
-    """End a stream that has begun: nothing else can be said any more."""
+    """End a stream that has begun: no other answer can be given any more."""
+    PASS_ON = 10
+    """Give the worker what the caller has sent."""
 
 
 _Row = tuple[tuple[State, Act], ...]
@@ -91,6 +96,7 @@ TABLE: tuple[_Row, ...] = (
         CANCEL=(_S.DONE, _A.RECALL),
         EXPIRE=(_S.DONE, _A.BREAK_OFF),
         LOST=(_S.DONE, _A.BREAK_OFF),
+        FEED=(_S.STREAMING, _A.PASS_ON),
     ),
     _row(_S.DONE),
 )

@@ -1,6 +1,7 @@
 """One model in one gateway: its queue, the slots that serve it, and what is sent when one is free."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable
@@ -71,6 +72,8 @@ class Pool:
         still_s = HANG_S if gateways > 1 else 0.0
         self.longest_turns_s = gateways * (settings.timeout_s + settings.hang_kill_s) + still_s
         self.description = loaded.description
+        if self.description.is_fed:  # a stream of items lasts as long as its caller likes
+            self.longest_turns_s = math.inf
         self.batcher.limits = Limits(
             max(1, settings.max_queue // gateways),
             max(1, settings.max_queue_bytes // gateways),

@@ -8,6 +8,7 @@ Workers own no counters: what a grab cost rides in its replies.
 
 import gc
 import logging
+import math
 import os
 import select
 import signal
@@ -54,13 +55,14 @@ class Worker:
         self.spec = spec
         self._opened: Opened = open_spec(spec, hold.threads, hold.may_spin)
         is_async = self._opened.signature.is_async
+        is_fed = self._opened.signature.fed is not None
         self._coroutines = _coroutines() if is_async else None
         warmth = warm(self._opened, self._coroutines)
         decision = threads.decide(
             spec.settings,
             hold.cores,
             is_thread_safe=self._opened.is_thread_safe,
-            is_async=is_async,
+            is_async=is_async or (is_fed and self._opened.is_thread_safe),
             item_s=warmth.item_s,
         )
         gain = threads.choose_batch(warmth.costs) if warmth.costs else _MAX_AUTO_ROWS
@@ -113,7 +115,7 @@ class Worker:
                     question.query,
                     entry.request_id,
                 ),
-                now + budget_s,
+                math.inf if question.is_fed else now + budget_s,
                 budget_s,
                 headers.get("content-encoding", ""),
                 entry.is_alone,

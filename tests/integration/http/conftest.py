@@ -62,6 +62,9 @@ class Echo:
         self.departed.append(serial)
         self.news.set()
 
+    def feed(self, exchange: Exchange, data: bytes, kind: int) -> None:
+        raise NotImplementedError
+
     def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
         self.choking.append(is_choked)
         self.news.set()

@@ -28,6 +28,7 @@ MAY_HAPPEN = {
     (State.STREAMING, Event.CANCEL): (Act.RECALL, State.DONE),
     (State.STREAMING, Event.EXPIRE): (Act.BREAK_OFF, State.DONE),
     (State.STREAMING, Event.LOST): (Act.BREAK_OFF, State.DONE),
+    (State.STREAMING, Event.FEED): (Act.PASS_ON, State.STREAMING),
 }
 
 
