@@ -333,7 +333,9 @@ def wait_for_switch(sock: socket.socket) -> None:
 def test_a_message_may_come_byte_by_byte_and_in_parts_with_pings_between(server: Server) -> None:
     with handshake(server, "sums") as sock:
         wait_for_switch(sock)
-        asked = frame(1, b"4", first=0) + frame(9, b"there?") + frame(0, b"") + frame(0, b"2")
+        asked = (
+            frame(1, b"4", first=0) + frame(9, b"there?") + frame(0, b"", first=0) + frame(0, b"2")
+        )
         for i in range(len(asked)):
             sock.sendall(asked[i : i + 1])
         got = b""
@@ -373,10 +375,10 @@ def test_a_hundred_thousand_tiny_messages_hold_nobody_up(server: Server) -> None
 def test_one_that_says_nothing_is_closed_with_1001(tmp_path: Path) -> None:
     shutil.copy(stream_subjects.__file__, tmp_path / "subjects.py")
     with serving(tmp_path, "subjects.py:Sums", "--idle-timeout-s", "0.5") as server:
-        with opened(server, "sums") as client:
+        with opened(server, "subjects") as client:
             assert rest(client) == []
         assert client.close_code == 1001
-        sock = handshake(server, "sums")
+        sock = handshake(server, "subjects")
         wait_for_switch(sock)
         sock.sendall(frame(1, b"12345")[:8])  # half of a message is none
         assert close_code(sock) == 1001
@@ -386,7 +388,7 @@ def test_one_that_says_nothing_is_closed_with_1001(tmp_path: Path) -> None:
 def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
     shutil.copy(stream_subjects.__file__, tmp_path / "subjects.py")
     with serving(tmp_path, "subjects.py:Sums", "--grace-s", "0.5") as server:
-        with opened(server, "sums") as client:
+        with opened(server, "subjects") as client:
             client.send("1")
             assert client.recv(timeout=WAIT_S) == "1"
             server.send_signal(15)
@@ -406,10 +408,10 @@ def test_a_key_travels_as_a_header_or_as_a_subprotocol(tmp_path: Path) -> None:
             {"additional_headers": {"authorization": f"Bearer {key}"}},
             {"subprotocols": ["headway", f"key.{key}"]},
         ):
-            with opened(server, "sums", **options) as client:
+            with opened(server, "subjects", **options) as client:
                 client.send("3")
                 assert client.recv(timeout=WAIT_S) == "3"
         for options in ({}, {"subprotocols": ["headway", "key.wrong"]}):
             with pytest.raises(InvalidStatus) as refused:
-                opened(server, "sums", **options)
+                opened(server, "subjects", **options)
             assert refused.value.response.status_code == 401
