@@ -46,7 +46,7 @@ FACADE: Final = "headway"
 IO_FILES: Final = tuple(
     f"engine.{name}"
     for name in (
-        *("channel", "mailbox", "link", "slot", "listening"),
+        *("channel", "mailbox", "link", "slot", "inbox", "listening"),
         *("supervisor", "worker", "gateway", "gateways", "party"),
     )
 )
