@@ -32,6 +32,7 @@ _DEVELOPMENT = {
         "soundfile>=0.13",
         "soxr>=0.5",
         "trustme>=1.2",
+        "websockets>=15",
     ],
     "lint": [
         "mypy>=1.14",

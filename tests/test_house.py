@@ -48,7 +48,7 @@ FACADE: Final = "headway"
 IO_FILES: Final = tuple(
     f"engine.{name}"
     for name in (
-        *("channel", "mailbox", "link", "slot", "listening"),
+        *("channel", "mailbox", "link", "slot", "inbox", "listening"),
         *("supervisor", "worker", "gateway", "gateways", "party", "fetch"),
     )
 )

@@ -87,7 +87,8 @@ class ServerSettings:
         str,
         Setting(
             "names, with commas between, that a request may have as Host where the server listens on "
-            "loopback without keys; addresses and localhost always may, * is every name",
+            "loopback without keys (addresses and localhost always may), and whose pages may open "
+            "WebSockets; * is every name",
             each=r"\*|(?=.{1,253}$)\w([\w-]{0,62})(\.\w[\w-]{0,62})*\.?",
             takes="host names with commas between, or *, without scheme, port and path",
         ),
@@ -95,6 +96,9 @@ class ServerSettings:
     max_body_bytes: Annotated[
         int, Setting("largest request body, also after inflating", unit="bytes", ge=1)
     ] = 64 * MIB
+    max_message_bytes: Annotated[
+        int, Setting("largest message of a WebSocket", unit="bytes", ge=1)
+    ] = MIB
     max_pending_bytes: Annotated[
         int,
         Setting(
@@ -128,7 +132,12 @@ class ServerSettings:
         int, Setting("slowest body that is still waited for", unit="bytes/s", ge=1)
     ] = 1024
     idle_timeout_s: Annotated[
-        float, Setting("an idle connection is closed after this", unit="s", ge=0.1)
+        float,
+        Setting(
+            "an idle connection is closed after this, and a WebSocket without a message either way",
+            unit="s",
+            ge=0.1,
+        ),
     ] = 75.0
     write_timeout_s: Annotated[
         float, Setting("an answer must be taken within this", unit="s", ge=0.1)

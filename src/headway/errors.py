@@ -11,6 +11,8 @@ HeadwayError
 │   ├── MethodNotAllowed     method_not_allowed
 │   ├── TooLarge             too_large           a body or a part of it, before or after inflating
 │   ├── Misdirected          misdirected         the Host is a name that may be anybody's
+│   ├── ForeignOrigin        foreign_origin      a page of another site asks for a WebSocket
+│   ├── NoHandshake          upgrade_required    a WebSocket is asked for in another way
 │   ├── UnsupportedMedia     unsupported_media   content type or coding
 │   └── Cancelled            cancelled           the caller left
 ├── BusyError                not now, perhaps later (`retry_after_s`)
@@ -124,6 +126,18 @@ class Misdirected(CallerError):
     """The Host {host!r} is not served here; use an address or localhost, or name it in the setting `hosts`."""
 
     code = "misdirected"
+
+
+class ForeignOrigin(CallerError):
+    """Pages of {origin!r} may not open a WebSocket here; serve the page from here, or name its host in `hosts`."""
+
+    code = "foreign_origin"
+
+
+class NoHandshake(CallerError):
+    """This path speaks WebSocket (RFC 6455): {problem}."""
+
+    code = "upgrade_required"
 
 
 class UnsupportedMedia(CallerError):

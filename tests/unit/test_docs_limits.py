@@ -27,7 +27,6 @@ LIMITS = {
     "bytes of a line of a chunked body": f"{chunks._MAX_LINE_BYTES} and {chunks._MAX_EXTRA_BYTES}",
     "characters of a method": http1._MAX_METHOD,
     "wait behind one": connection._MAX_BACKLOG_BYTES,
-    "has not taken": connection._MAX_STREAM_BACKLOG_BYTES,
     "that nobody wants": connection._MAX_DROPPED_BYTES,
 }
 

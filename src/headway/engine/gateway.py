@@ -5,6 +5,7 @@ exactly once (`life`). Each model has a pool: its queue (`batcher`) and the slot
 """
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -14,7 +15,7 @@ from headway import errors, plugins
 from headway.engine import frames
 from headway.engine.channel import Channel
 from headway.engine.deadlines import Deadlines
-from headway.engine.frames import Answer, Question, Replies
+from headway.engine.frames import GONE, Answer, Feed, Question, Replies
 from headway.engine.life import MAX_ATTEMPTS, Act, Event, Flight, State
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Cancel, Join, Joined, Overdue, Parted
@@ -22,7 +23,7 @@ from headway.engine.pool import Pool
 from headway.engine.shelf import NOBODY, Share, is_answer
 from headway.errors import HeadwayError
 from headway.observe.metrics import OUTCOMES, Tally, outcome_of
-from headway.protocols import Ask, Codec, Reply, rendered
+from headway.protocols import Ask, Codec, Reply, ending, rendered
 
 PROBE_S = 0.5
 """A slot that is idle must answer a probe within this to count as alive."""
@@ -34,6 +35,7 @@ LAST_WORD_S = 0.25
 _EVENTS = (Event.ANSWER, Event.HEAD, Event.CHUNK, Event.END)
 """What the parts of an answer (`frames.WHOLE`, ...) are in a request's life."""
 _ONCE = "the request may not be repeated"
+_BEGUN = "its answer had begun"
 _TOO_MANY = "too many have died lately for the request to be tried again"
 _OUTCOME_CANCELLED = OUTCOMES.index("cancelled")
 
@@ -48,20 +50,24 @@ class Exchange(Protocol):
         """Take a whole answer."""
         ...
 
-    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> None:
-        """Take the head of a streamed answer."""
+    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> "Exchange | None":
+        """Take the head of a streamed answer; returns who takes the rest, if somebody else does."""
         ...
 
     def send_chunk(self, serial: int, data: bytes) -> None:
         """Take a piece of a streamed answer."""
         ...
 
-    def end_stream(self, serial: int) -> None:
-        """Take the end of a streamed answer."""
+    def end_stream(self, serial: int, outcome: int = 0) -> None:
+        """Take the end of a streamed answer, and how it ended (an index in OUTCOMES)."""
         ...
 
-    def abort(self, serial: int) -> None:
-        """Cut a streamed answer off: nobody knows how it would have ended."""
+    def abort(self, serial: int, last: bytes = b"") -> None:
+        """Cut a streamed answer off: nobody knows how it would have ended. `last` says why, if anything can."""
+        ...
+
+    def hold_input(self, *, is_held: bool) -> None:
+        """Send nothing on, for the worker does not take it; or go on."""
         ...
 
 
@@ -177,6 +183,18 @@ class Gateway:
             error = errors.QueueFull(model=pool.name, limit=limit, retry_after_s=pool.patience_s())
             self._cut_short(late, error)
 
+    def feed(self, id: int, data: bytes, kind: int) -> None:
+        """Give a worker what the caller of a stream sends on (`frames.TEXT`, ...)."""
+        flight = self._flights.get(id)
+        if flight is not None and flight.step(Event.FEED) is Act.PASS_ON:
+            flight.slot.send(Feed(id, kind), (data,))
+
+    def choke(self, id: int, *, is_choked: bool) -> None:
+        """The caller of a stream does not take what was sent: nothing more of it is read before it does."""
+        flight = self._flights.get(id)
+        if flight is not None and flight.state is State.STREAMING:
+            flight.slot.hold(is_held=is_choked)
+
     def codec(self, name: str) -> Codec:
         """A protocol by its name."""
         codec = self._codecs.get(name)
@@ -231,7 +249,7 @@ class Gateway:
             return
         if part == frames.END:
             self._end(flight, answer.outcome)
-            exchange.end_stream(serial)
+            exchange.end_stream(serial, answer.outcome)
             return
         reply = Reply(answer.status, body, answer.content_type, answer.headers or ())
         if part == frames.WHOLE:
@@ -240,7 +258,10 @@ class Gateway:
             if flight.share is not None:
                 self._share(flight.share, reply, is_answer=is_answer(answer))
         else:
-            exchange.start_stream(serial, reply, flight.request_id)
+            flight.exchange = exchange.start_stream(serial, reply, flight.request_id) or exchange
+            if flight.ask.is_fed:  # from here on its caller decides how long it lasts
+                self._deadlines.discard(flight)
+                flight.slot.busy_until = math.inf
 
     def _end(self, flight: Flight, outcome: int) -> None:
         """Account for a request that is over."""
@@ -248,6 +269,10 @@ class Gateway:
         self._deadlines.discard(flight)
         if flight.slot is not None:
             flight.slot.flights.pop(flight.id, None)
+            if flight.slot.is_held:
+                flight.slot.hold(is_held=False)
+            if flight.ask.is_fed:
+                flight.slot.busy_until = time.monotonic()
         share = flight.share
         if share is None or share.end(flight):
             flight.pool.in_flight -= 1
@@ -315,22 +340,14 @@ class Gateway:
 
     def _tell_error(self, flight: Flight, error: HeadwayError) -> None:
         """An error in the question's own dialect."""
-        question = flight.ask
-        ask = Ask(
-            question.op,
-            flight.pool.name,
-            "",
-            b"",
-            question.headers or {},
-            question.query,
-            flight.request_id,
-        )
-        reply = rendered(self.codec(question.codec), ask, error)
+        reply = rendered(self.codec(flight.ask.codec), _asked(flight), error)
         flight.exchange.finish(flight.serial, reply, flight.request_id)
 
     def _stop(self, flight: Flight) -> None:
         """Tell the worker that nobody waits for a request any more."""
         flight.slot.worker.channel.send_now(Cancel([flight.id]))
+        if flight.ask.is_fed:
+            flight.slot.send(Feed(flight.id, GONE))
 
     # Time
 
@@ -364,8 +381,7 @@ class Gateway:
         elif act in (Act.STOP_LATE, Act.BREAK_OFF):
             self._stop(flight)
         if act is Act.BREAK_OFF:
-            self._end(flight, outcome_of(error))
-            flight.exchange.abort(flight.serial)
+            self._break_off(flight, error)
         elif act is not Act.DROP:
             self._fail(flight, error)
 
@@ -531,8 +547,14 @@ class Gateway:
             else:
                 self._tell_lost(peer)
         elif act is Act.BREAK_OFF:
-            self._end(flight, outcome_of(errors.WorkerLost()))
-            flight.exchange.abort(flight.serial)
+            reason = f" ({flight.slot.worker.end})" if flight.slot.worker.end else ""
+            self._break_off(flight, errors.WorkerLost(reason=reason, why=_BEGUN))
+
+    def _break_off(self, flight: Flight, error: HeadwayError) -> None:
+        """End a stream that has begun, and say why."""
+        self._end(flight, outcome_of(error))
+        last = ending(self.codec(flight.ask.codec), _asked(flight), error)
+        flight.exchange.abort(flight.serial, last)
 
     def _tell_lost(self, peer: Peer) -> None:
         """Tell who was in a dead worker, and is not tried again, what became of it."""
@@ -567,6 +589,13 @@ class Gateway:
             return True
         # Busy for another gateway: that its process answers pings is all that can be known here.
         return self._gateways > 1 and any(link.is_lent_elsewhere for link in links)
+
+
+def _asked(flight: Flight) -> Ask:
+    """What a codec needs to know to write an error."""
+    question = flight.ask
+    headers = question.headers or {}
+    return Ask(question.op, flight.pool.name, "", b"", headers, question.query, flight.request_id)
 
 
 def _lack(flight: Flight, trouble: HeadwayError) -> HeadwayError:

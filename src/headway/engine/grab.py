@@ -9,6 +9,7 @@ answer is whose. No sockets here, and no threads but the predictor's own.
 """
 
 import logging
+import math
 import time
 from collections.abc import (
     Awaitable,
@@ -31,7 +32,7 @@ from headway.engine.blame import (
 )
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
-from headway.engine.items import close, items_of
+from headway.engine.items import close, fed_items, items_of
 from headway.engine.known import Known
 from headway.engine.rows import by_key, by_length, cut, halve
 from headway.engine.ticket import AwaitAll, Bounds, Piece, Said, Say, Ticket, Timing
@@ -54,6 +55,8 @@ from headway.protocols import Reply, ending, rendered
 
 log = logging.getLogger(__name__)
 
+SWITCHED = 101
+"""The status of a stream whose caller sends on: from then on it is spoken otherwise than in HTTP."""
 FLUSH_S = 0.001
 """Answers that are ready wait at most about this long for those that follow in the same grab."""
 
@@ -121,7 +124,7 @@ class Run:
                 ticket.timeout_s = ticket.call.timeout_s
             ticket.keys = self._wire.keys(ticket.call) if ticket.call.rows else None
             if self._signature.context is not None:
-                ticket.context = Context(ask.request_id, ask.headers, ticket.deadline)
+                ticket.context = Context(ask.request_id, ask.headers, _deadline(ticket))
                 ticket.call.contexts = ticket.context
                 if ticket.is_cancelled:  # by another thread, before it could find the context
                     ticket.context.cancel()
@@ -305,6 +308,9 @@ class Run:
     def _item(self, ticket: Ticket, row: int) -> dict[str, Any]:
         assert ticket.call is not None
         arguments = self._wire.item(ticket.call, row)
+        fed = self._signature.fed
+        if fed is not None:
+            arguments[fed.name] = fed_items(fed.field, arguments[fed.name], ticket.feed)
         if self._signature.context is not None:
             arguments[self._signature.context] = ticket.context
         return arguments
@@ -407,7 +413,7 @@ class Run:
                 ),
             )
             return
-        is_begun = False
+        is_begun = self._begin_fed(ticket)
         started = time.perf_counter()
         self._timing.batches.append(1)
         items: Iterator[Any] = iter(())
@@ -439,7 +445,23 @@ class Run:
             )
         finally:
             close(items, ticket.ask.request_id)
+            self._end_fed(ticket)
             self._timing.compute_s += time.perf_counter() - started
+
+    def _begin_fed(self, ticket: Ticket) -> bool:
+        """Tell who sends on that somebody listens now; whether anybody does send on."""
+        if ticket.feed is None:
+            return False
+        self._begin(ticket)
+        self._flush()
+        return True
+
+    def _end_fed(self, ticket: Ticket) -> None:
+        """Give the socket back to the slot."""
+        if ticket.feed is not None and self._signature.is_async:
+            self._await_all([ticket.feed.aclose()])
+        elif ticket.feed is not None:
+            ticket.feed.close()
 
     def _check_time(self, ticket: Ticket) -> None:
         if not ticket.is_cancelled and time.monotonic() >= ticket.deadline:
@@ -460,7 +482,8 @@ class Run:
         self._ready.append(Said(ticket.id, END, b"", error))
 
     def _begin(self, ticket: Ticket) -> None:
-        head = Reply(200, b"", ticket.codec.stream_type(ticket.ask))
+        status = 200 if ticket.feed is None else SWITCHED
+        head = Reply(status, b"", ticket.codec.stream_type(ticket.ask))
         self._ready.append(Said(ticket.id, HEAD, b"", None, head))
 
     def _flush(self, *, is_last: bool = False) -> None:
@@ -470,6 +493,10 @@ class Run:
         ready, self._ready = self._ready, []
         timing, self._timing = self._timing, Timing()
         self._say(ready, timing, is_last)
+
+
+def _deadline(ticket: Ticket) -> float | None:
+    return None if math.isinf(ticket.deadline) else ticket.deadline
 
 
 def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:

@@ -3,6 +3,7 @@
     QUEUED ──DISPATCH──▶ SENT ──ANSWER──▶ DONE          deliver
       ▲                   │ ├──HEAD─────▶ STREAMING ──CHUNK──▶ STREAMING ──END──▶ DONE
       └──────LOST─────────┘ └──LOST─────▶ DONE          (may not be repeated, or tried often enough)
+    STREAMING ──FEED──▶ STREAMING                       pass on what the caller sends meanwhile
     any but DONE ──CANCEL──▶ DONE                       the caller left: its batch-mates never notice
     any but DONE ──EXPIRE──▶ DONE                       answered 504; what comes later is dropped
     QUEUED ──ATTACH──▶ ATTACHED ──ANSWER──▶ DONE        an equal request was under way: its answer is delivered
@@ -43,6 +44,8 @@ class Event(IntEnum):
     LOST = 7
     ATTACH = 8
     RELEASE = 9
+    FEED = 10
+    """The caller sends on."""
 
 
 class Act(IntEnum):
@@ -65,13 +68,15 @@ class Act(IntEnum):
     GIVE_UP = 8
     """Answer that the worker was lost, or that this request kills workers."""
     BREAK_OFF = 9
-    """End a stream that has begun: nothing else can be said any more."""
+    """End a stream that has begun: no other answer can be given any more."""
     DETACH = 10
     """Forget it; the request that it waited for goes on without it."""
     REFUSE_DETACHED = 11
     """Answer that its time is over; the request that it waited for goes on without it."""
     WAIT = 12
     QUEUE = 13
+    PASS_ON = 14
+    """Give the worker what the caller has sent."""
 
 
 _Row = tuple[tuple[State, Act], ...]
@@ -105,6 +110,7 @@ TABLE: tuple[_Row, ...] = (
         CANCEL=(_S.DONE, _A.RECALL),
         EXPIRE=(_S.DONE, _A.BREAK_OFF),
         LOST=(_S.DONE, _A.BREAK_OFF),
+        FEED=(_S.STREAMING, _A.PASS_ON),
     ),
     _row(_S.DONE),
     _row(

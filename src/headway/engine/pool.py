@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -80,6 +81,8 @@ class Pool:
         still_s = HANG_S if gateways > 1 else 0.0
         self.longest_turns_s = gateways * (settings.timeout_s + settings.hang_kill_s) + still_s
         self.description = loaded.description
+        if self.description.is_fed:  # a stream of items lasts as long as its caller likes
+            self.longest_turns_s = math.inf
         self.batcher.limits = Limits(
             max(1, settings.max_queue // gateways),
             max(1, settings.max_queue_bytes // gateways),

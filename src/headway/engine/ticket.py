@@ -37,6 +37,8 @@ class Ticket(Struct, eq=False):
     answered: int = 0
     """Rows that have their answer or their error."""
     is_done: bool = False
+    feed: Any = None
+    """Where the items come from that its caller sends on (`inbox.Inbox`)."""
 
     def cancel(self) -> None:
         """The caller left; called from another thread."""

@@ -8,6 +8,7 @@ Workers own no counters: what a grab cost rides in its replies.
 
 import gc
 import logging
+import math
 import os
 import select
 import signal
@@ -57,13 +58,14 @@ class Worker:
         self._opened: Opened = open_spec(spec, hold.threads, hold.may_spin)
         fetch.allow(self._opened, spec.settings.fetch_urls, hold.max_body_bytes)
         is_async = self._opened.signature.is_async
+        is_fed = self._opened.signature.fed is not None
         self._coroutines = _coroutines() if is_async else None
         warmth = warm(self._opened, self._coroutines)
         decision = threads.decide(
             replace(spec.settings, device=self._opened.device),
             hold.cores,
             is_thread_safe=self._opened.is_thread_safe,
-            is_async=is_async,
+            is_async=is_async or (is_fed and self._opened.is_thread_safe),
             item_s=warmth.item_s,
         )
         if spec.settings.cache_bytes and not self._opened.description.is_cacheable:
@@ -75,6 +77,8 @@ class Worker:
             gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
         )
         self._opened.wire.max_bytes = hold.max_body_bytes
+        if self._opened.signature.is_stream:
+            max_batch = 1  # each has a slot of its own: one that waits for its client keeps no other waiting
         max_rows = spec.settings.max_rows or max(gain, 1)
         known = known_of(self._opened.wire, spec.settings, warmth.item_s)
         self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s, known)
@@ -120,7 +124,7 @@ class Worker:
                     question.query,
                     entry.request_id,
                 ),
-                now + budget_s,
+                math.inf if question.is_fed else now + budget_s,
                 budget_s,
                 headers.get("content-encoding", ""),
                 entry.is_alone,

@@ -169,6 +169,25 @@ class ArrayField:
         widths = [(0, length - n if i == axis else 0) for i, n in enumerate(array.shape)]
         return np.pad(array, widths, constant_values=self.length.pad)
 
+    def from_bytes(self, data: bytes) -> Array:
+        """One array from its numbers (little-endian, C order), as a stream's binary message holds them.
+
+        Raises:
+            BadInput: they are too few or too many, or none that the dtype has.
+        """
+        if self._is_text:
+            raise BadInput(where="an item of the stream", expected="JSON as text", found="bytes")
+        count, rest = divmod(len(data), self._np.itemsize)
+        fixed = math.prod(n for n in self.shape if n >= 0)
+        free = len(self._free)
+        if rest or free > 1 or (count % fixed if free and fixed else count != fixed):
+            expected = f"the bytes of {self.dtype}{_show(self.shape)}"
+            raise BadInput(where="an item of the stream", expected=expected, found=f"{len(data)}")
+        numbers = np.frombuffer(data, self._np.newbyteorder("<")).astype(self._np)
+        if numbers.dtype.kind == "b":
+            numbers = np.frombuffer(data, np.uint8) != 0
+        return numbers.reshape(self.shape)
+
     def _from_lists(self, columns: Sequence[list[Any]]) -> Array:
         values = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
         if self._is_text:

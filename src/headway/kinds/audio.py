@@ -55,7 +55,8 @@ class AudioField(MediaField):
         if found == wanted:
             return samples
         if wanted == 1:
-            return samples.mean(axis=1, keepdims=True, dtype=np.float32)
+            mixed: Sound = samples.mean(axis=1, keepdims=True, dtype=np.float32)
+            return mixed
         if found == 1:
             return samples.repeat(wanted, axis=1)
         raise BadInput(where="sound", expected=f"1 or {wanted} channels", found=found)

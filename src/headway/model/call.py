@@ -97,6 +97,8 @@ class Description:
     is_batched: bool = True
     """A whole batch reaches predict at once."""
     is_stream: bool = False
+    is_fed: bool = False
+    """It takes a stream of items, which a caller may send while it is answered."""
     is_idempotent: bool = True
     headers: Sequence[str] = ()
     """Lower-case request headers that the predictor's Context asks for."""

@@ -349,6 +349,13 @@ def fetch_with(field: Field, fetch: Fetch) -> None:
         field.fetch_with(fetch)
 
 
+def _schema_of_read(kind: type) -> dict[str, Any]:
+    """The schema of what msgspec reads with a hook of ours; of a kind without a twin there is none."""
+    if not hasattr(field_of_type(kind), "from_plain"):
+        raise NotImplementedError
+    return schema_hook(kind)
+
+
 def nested_field(annotation: Any, where: str) -> Field | None:
     """Make the field of a type with kinds inside; None where there are none.
 
@@ -365,7 +372,7 @@ def nested_field(annotation: Any, where: str) -> Field | None:
         if isinstance(field, MediaField) and str in twin.reads:
             return OptionalField(field)
     try:
-        msgspec.json.schema_components([twin.kind], schema_hook=schema_hook)
+        msgspec.json.schema_components([twin.kind], schema_hook=_schema_of_read)
         msgspec.json.Decoder(twin.kind)
     except (TypeError, NameError) as e:
         advice = "tag the structs of a union; a type that holds itself can't hold a file"

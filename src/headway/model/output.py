@@ -235,6 +235,10 @@ class TableOutput:
         """Rows of several, in order."""
         return joined(parts, list(self.field.parts))
 
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """A row has no axis to be cut on."""
+        return values
+
     def to_json(self, values: Any) -> list[Any]:
         """Objects, one a row."""
         lists: list[Any] = self.field.to_json(values)

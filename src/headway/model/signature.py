@@ -22,6 +22,7 @@ from headway.model.marks import BatchMark, Context, Reject, Rows, Tensor
 from headway.model.nested import nested_field
 from headway.model.output import ArrayOutput, ColumnsOutput, ListOutput, Output, TableOutput
 from headway.model.predictor import Predictor, traits_of
+from headway.model.series import SeriesField
 from headway.model.values import (
     bare,
     marks_of,
@@ -38,6 +39,13 @@ _STREAMS = (
     *(collections.abc.Iterator, collections.abc.Generator, collections.abc.Iterable),
     *(collections.abc.AsyncIterator, collections.abc.AsyncGenerator, collections.abc.AsyncIterable),
 )
+_FEEDS = {
+    collections.abc.Iterator: False,
+    collections.abc.Iterable: False,
+    collections.abc.AsyncIterator: True,
+    collections.abc.AsyncIterable: True,
+}
+"""What a parameter that takes a stream is annotated with, and whether it is an async one."""
 _PLAIN_DEFAULTS = "give it a default that JSON can hold, or none"
 
 
@@ -82,6 +90,11 @@ class Signature:
         """The only input is a table's row: its fields are the inputs."""
         return len(self.parameters) == 1 and hasattr(self.parameters[0].field, "row_type")
 
+    @property
+    def fed(self) -> Parameter | None:
+        """The input that is a stream of items."""
+        return next((p for p in self.parameters if isinstance(p.field, SeriesField)), None)
+
 
 def read_signature(what: Any) -> Signature:
     """Read a Predictor class or instance, or an annotated function.
@@ -99,6 +112,8 @@ def read_signature(what: Any) -> Signature:
     parameters, context = _parameters(function, hints, name, has_self=is_class)
     is_batched = any(p.is_batched for p in parameters)
     output, is_stream = _output(hints.get("return", MISSING), name, is_batched=is_batched)
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    _check_feeds(parameters, name, is_stream=is_stream, is_async=is_async)
     traits = traits_of(what)
     return Signature(
         name=name,
@@ -107,7 +122,7 @@ def read_signature(what: Any) -> Signature:
         output=output,
         is_batched=is_batched,
         is_stream=is_stream,
-        is_async=inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
+        is_async=is_async,
         context=context,
         headers=tuple(h.lower() for h in traits.headers),
         idempotent=traits.idempotent,
@@ -260,7 +275,8 @@ def _annotation(p: inspect.Parameter, hints: Mapping[str, Any], where: str) -> A
 
 
 def _parameter(p: inspect.Parameter, annotation: Any, where: str) -> Parameter:
-    field, is_batched = _read_field(annotation, where)
+    series = _series(annotation, where)
+    field, is_batched = (series, False) if series is not None else _read_field(annotation, where)
     if getattr(field, "is_columnar", False):
         advice = "give each array its own parameter"
         raise SignatureError(where=where, found="a struct of arrays", advice=advice)
@@ -268,6 +284,37 @@ def _parameter(p: inspect.Parameter, annotation: Any, where: str) -> Parameter:
     if default is not MISSING:
         _check_default(field, default, where, is_batched=is_batched)
     return Parameter(p.name, field, is_batched, default)
+
+
+def _check_feeds(
+    parameters: Sequence[Parameter], name: str, *, is_stream: bool, is_async: bool
+) -> None:
+    """A stream is answered while it comes, and waited for as its predictor waits."""
+    feeds = [p for p in parameters if isinstance(p.field, SeriesField)]
+    where = f"{name}: parameter {feeds[-1].name!r}" if feeds else ""
+    if len(feeds) > 1:
+        advice = "take one stream whose items tell what they are"
+        raise SignatureError(where=where, found="a second stream", advice=advice)
+    if feeds and not is_stream:
+        advice = "answer a stream too: `-> Iterator[...]`, of one item if there is one answer"
+        raise SignatureError(where=where, found="a stream without one as the answer", advice=advice)
+    if feeds and feeds[0].field.is_async is not is_async:  # type: ignore[attr-defined]
+        kind = "AsyncIterator[...]" if is_async else "Iterator[...]"
+        other = "an `async def`" if is_async else "a `def`"
+        advice = f"take {kind} in {other}"
+        raise SignatureError(where=where, found="a stream of the other kind", advice=advice)
+
+
+def _series(annotation: Any, where: str) -> SeriesField | None:
+    """The field of a parameter that takes a stream; None where it is none."""
+    origin = get_origin(bare(annotation))
+    if origin not in _FEEDS:
+        return None
+    field, is_batched = _read_field(get_args(bare(annotation))[0], where)
+    if is_batched:
+        advice = "a stream has one item after another: take plain types, not a batch"
+        raise SignatureError(where=where, found="a stream of batches", advice=advice)
+    return SeriesField(field, is_async=_FEEDS[origin])
 
 
 def _check_default(field: Field, default: Any, where: str, *, is_batched: bool) -> None:

@@ -7,6 +7,7 @@ state but what it made of the signature; any number of threads may use it.
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -86,6 +87,7 @@ class Wire:
             examples=tuple(examples),
             is_batched=signature.is_batched,
             is_stream=signature.is_stream,
+            is_fed=signature.fed is not None,
             is_idempotent=signature.idempotent,
             headers=tuple(signature.headers),
             media_types=tuple(_media_types(self._fed.field)) if self._fed is not None else (),
@@ -156,6 +158,26 @@ class Wire:
         rows = len(column)
         others = {p.name: [p.default] * rows for p in self._parameters if p is not fed}
         return Call(rows, {fed.name: column, **others})
+
+    def read_query(self, query: str) -> Call:
+        """Read the inputs beside a stream of items from a query string; the items come later.
+
+        Raises:
+            BadInput: one is unknown, missing, given twice, or not of its type.
+        """
+        given = _fields(query)
+        fed = self.signature.fed
+        others = [p for p in self._parameters if p is not fed]
+        if unknown := given.keys() - {p.name for p in others}:
+            known = ", ".join(p.name for p in others) or "none"
+            raise BadInput(f"query: there is no input named {min(unknown)!r}; known: {known}")
+        columns: dict[str, Any] = {fed.name: [[]]} if fed is not None else {}
+        for p in others:
+            if p.name not in given and not p.is_optional:
+                raise BadInput(f"query: input {p.name!r} is missing")
+            value = _from_text(p, given[p.name]) if p.name in given else p.default
+            columns[p.name] = [value]
+        return Call(1, columns, is_single=True)
 
     def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
         """Read named tensors with the rows in front.
@@ -397,6 +419,31 @@ class Wire:
         if self.signature.has_rows:
             return blocks
         return [(n, Block(b.dtype, b.shape[1:], b.data)) for n, b in blocks]
+
+
+def _fields(query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100, errors="strict")
+    except ValueError:
+        raise BadInput(
+            where="query", expected="at most 100 fields in UTF-8", found="others"
+        ) from None
+    if len(dict(pairs)) != len(pairs):
+        raise BadInput(where="query", expected="each input once", found="one given twice")
+    return dict(pairs)
+
+
+def _from_text(parameter: Parameter, text: str) -> Any:
+    """A value as a query writes it: plain where its type is plain, else JSON."""
+    kind = parameter.field.json_type
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as e:
+        plain_error = e
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except _UNREADABLE:
+        raise BadInput(f"query: input {parameter.name!r}: {plain_error}") from None
 
 
 Input = tuple[TensorSpec, Parameter, tuple[str, Field]]

@@ -42,6 +42,8 @@ class Route:
     is_local: bool = False
     needs_probe: bool = False
     has_media: bool = False
+    is_socket: bool = False
+    """A WebSocket: the model takes a stream of items, and the query holds its other inputs."""
 
 
 class Ask(Struct):
@@ -154,6 +156,10 @@ class Wire(Protocol):
         """The parts of a form by the inputs' names are one item. Raises BadInput."""
         ...
 
+    def read_query(self, query: str) -> Call:
+        """The inputs beside a stream of items. Raises BadInput."""
+        ...
+
     def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
         """Named tensors (`Block`), rows in front. Raises BadInput: name, dtype, shape, range."""
         ...
@@ -255,7 +261,9 @@ _STATUS: Mapping[type[HeadwayError], int] = {
     errors.MethodNotAllowed: 405,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
+    errors.ForeignOrigin: 403,
     errors.Misdirected: 421,
+    errors.NoHandshake: 426,
     errors.Cancelled: 499,
     errors.CallerError: 400,
     errors.QueueFull: 429,
@@ -313,11 +321,13 @@ def status_of(error: HeadwayError) -> int:
 
 
 def headers_of(error: HeadwayError) -> tuple[tuple[str, str], ...]:
-    """The headers that an error's status asks for (RFC 9110 sections 10.2.3, 10.2.1 and 11.6.1)."""
+    """The headers that an error's status asks for (RFC 9110 sections 10.2.3, 10.2.1, 11.6.1 and 15.5.22)."""
     if isinstance(error, errors.BusyError):
         return (("retry-after", str(max(1, round(error.retry_after_s)))),)
     if isinstance(error, errors.MethodNotAllowed):
         return (("allow", str(error.fields.get("allow", ""))),)
+    if isinstance(error, errors.NoHandshake):
+        return (("upgrade", "websocket"), ("sec-websocket-version", "13"))
     if isinstance(error, errors.Unauthorized):
         return (("www-authenticate", "Bearer"),)
     return ()

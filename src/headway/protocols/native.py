@@ -35,6 +35,8 @@ from headway.protocols._form import read_parts
 ROUTES: Sequence[Route] = (
     Route("POST", "/models/{model}/predict", "predict", has_media=True),
     Route("POST", "/models/{model}/versions/{version}/predict", "predict", has_media=True),
+    Route("GET", "/models/{model}/stream", "stream", is_socket=True),
+    Route("GET", "/models/{model}/versions/{version}/stream", "stream", is_socket=True),
     Route("GET", "/models", "list", is_local=True),
     Route("GET", "/models/{model}", "describe", is_local=True),
     Route("GET", "/models/{model}/versions/{version}", "describe", is_local=True),
@@ -57,6 +59,8 @@ _MAX_UNREADABLE = 10_000
 
 def decode(ask: Ask, wire: Wire) -> Call:
     """Read JSON (the default), a form, or a bare image, sound, file or text. Raises CallerError."""
+    if ask.op == "stream":
+        return wire.read_query(ask.query)
     kind = ask.headers.get("content-type", "")
     if kind and kind != JSON and not is_json(kind):
         if media_of(kind) == FORM:
@@ -181,11 +185,13 @@ def chunk(ask: Ask, call: Call, value: Any, wire: Wire) -> bytes:
 
 def chunk_error(ask: Ask, error: HeadwayError) -> bytes:
     """Write the error that ends a stream: a last line, or an event named `error`."""
-    is_events = _EVENTS in ask.headers.get("accept", "")
+    is_events = _EVENTS in ask.headers.get("accept", "") and ask.op != "stream"
     return (b"event: error\n" if is_events else b"") + _framed(ask, render(ask, error).body)
 
 
 def _framed(ask: Ask, item: bytes) -> bytes:
+    if ask.op == "stream":  # a message of its own
+        return item
     if _EVENTS in ask.headers.get("accept", ""):
         return b"data: " + item + b"\n\n"
     return item + b"\n"
@@ -268,4 +274,5 @@ def _details(model: Description, facts: Facts) -> dict[str, Any]:
         "outputs": model.outputs,
         "batched": model.is_batched,
         "stream": model.is_stream,
+        "fed": model.is_fed,
     }

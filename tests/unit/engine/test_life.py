@@ -35,6 +35,7 @@ MAY_HAPPEN = {
     (State.ATTACHED, Event.EXPIRE): (Act.REFUSE_DETACHED, State.DONE),
     (State.ATTACHED, Event.LOST): (Act.GIVE_UP, State.DONE),
     (State.ATTACHED, Event.RELEASE): (Act.QUEUE, State.QUEUED),
+    (State.STREAMING, Event.FEED): (Act.PASS_ON, State.STREAMING),
 }
 
 

@@ -293,3 +293,17 @@ def test_a_decorated_function_carries_its_traits() -> None:
     assert read_signature(shout).thread_safe
     assert whisper(text="A") == "a"
     assert not read_signature(whisper).thread_safe
+
+
+def test_a_parameter_that_is_a_stream_says_so_and_asks_for_a_stream_as_the_answer() -> None:
+    def sums(numbers: Iterator[int], start: int = 0) -> Iterator[int]:
+        yield from numbers
+
+    def once(numbers: Iterator[int]) -> int:
+        return sum(numbers)
+
+    fed = read_signature(sums).fed
+    assert fed is not None
+    assert fed.field.schema() == {"type": "array", "items": {"type": "integer"}}
+    with pytest.raises(SignatureError, match="a stream without one as the answer"):
+        read_signature(once)

@@ -5,6 +5,7 @@ LiteRT's is made of the same program.
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 
@@ -14,7 +15,7 @@ if __name__ == "__main__":
     module.weights = tf.Variable([[2.0, 0.0], [-1.0, 0.5]])
     module.bias = tf.Variable([1.0, 0.0])
 
-    def score(x):
+    def score(x: Any) -> dict[str, Any]:
         """A line."""
         return {"scores": x @ module.weights + module.bias}
 
