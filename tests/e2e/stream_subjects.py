@@ -22,6 +22,13 @@ def note(name: str, *lines: object) -> None:
         file.write("".join(f"{line}\n" for line in lines))
 
 
+def tell(name: str, made: int) -> None:
+    """Write how many there were, whole or not at all, for who reads meanwhile."""
+    aside = FOLDER / f"{name}.aside"
+    aside.write_text(str(made))
+    aside.replace(FOLDER / f"{name}.made")
+
+
 class Endless(hw.Predictor):
     """Make pieces as fast as they are taken; note how many there were, and why it ended."""
 
@@ -32,7 +39,7 @@ class Endless(hw.Predictor):
                 yield PIECE
                 made += 1
                 if made % 10 == 0:
-                    (FOLDER / f"{name}.made").write_text(str(made))
+                    tell(name, made)
         except GeneratorExit:
             note("exits.txt", f"{name}:{context.cancelled}:{time.time()}")
             raise
@@ -48,7 +55,7 @@ class AsyncEndless(hw.Predictor):
                 yield PIECE
                 made += 1
                 if made % 10 == 0:
-                    (FOLDER / f"{name}.made").write_text(str(made))
+                    tell(name, made)
         except GeneratorExit:
             note("exits.txt", f"{name}:{context.cancelled}:{time.time()}")
             raise
