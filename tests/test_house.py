@@ -68,7 +68,7 @@ LIBRARIES: Final = {
     ),
     "numpy": (
         "numpy",
-        ("model", "kinds", "runtimes", "transforms", "connectors", "engine", "batch"),
+        ("model", "kinds", "runtimes", "transforms", "connectors", "engine", "batch", "client"),
     ),
     "protobuf": ("google grpc", ()),
 }

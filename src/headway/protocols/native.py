@@ -230,4 +230,5 @@ def _details(model: Description, facts: Facts) -> dict[str, Any]:
         "outputs": model.outputs,
         "batched": model.is_batched,
         "stream": model.is_stream,
+        "idempotent": model.is_idempotent,
     }
