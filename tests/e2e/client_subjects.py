@@ -87,7 +87,8 @@ class Add(hw.Predictor):
 
     def predict(self, pixels: Pixels, scale: float = 1.0) -> Sums:
         """Add."""
-        return pixels.sum(axis=1) * np.float32(scale)
+        summed: Sums = pixels.sum(axis=1) * np.float32(scale)
+        return summed
 
 
 def size(picture: Image.Image) -> list[int]:

@@ -253,13 +253,13 @@ def test_a_task_that_is_cancelled_leaves_the_server(served: tuple[Server, str]) 
             await client.schema("story")
             told = client.stream("story", prompt="cancelled", most=10_000, wait_s=0.01)
             assert await anext(told) == "cancelled 0"
-            task = asyncio.create_task(anext(told))  # type: ignore[arg-type]
+            task = asyncio.create_task(anext(told))
             await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 while True:
                     await task
-                    task = asyncio.create_task(anext(told))  # type: ignore[arg-type]
+                    task = asyncio.create_task(anext(told))
                     await asyncio.sleep(0)
                     task.cancel()
             assert await client.echo(text="a") == "a"
