@@ -36,7 +36,8 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 import headway
 from headway.client.arguments import Array, File
 
-__all__ = [{names}]
+__all__ = [
+{names}]
 
 _USED = (Array, AsyncIterator, File, Iterator, Literal, Mapping, NotRequired, Sequence)
 """What every such module imports, whether these models need it or not."""
@@ -60,7 +61,7 @@ def write_python(models: Sequence[ModelShape]) -> str:
     inputs = [_record(m.inputs, is_input=True) for m in models]
     names = ["AsyncClient", "Client", *(m.inputs.name for m in models)]
     names += [r.name for m in models for r in m.records]
-    head = _HEAD.format(names=", ".join(f'"{name}"' for name in sorted(names)))
+    head = _HEAD.format(names=_block(f'"{name}",' for name in sorted(names)))
     classes = [_class(models, is_async=False), _class(models, is_async=True)]
     return "\n\n".join([head, *records, *inputs, *classes])
 

@@ -37,10 +37,9 @@ def generate(source: str, language: str | None, output: str | None, trusted: boo
       headway client generate sentiment.py -o models.py
       headway client generate http://127.0.0.1:8000 -o web/models.ts
     """  # noqa: D301  (click reads the backspace: keep these lines)
-    # Opened when it is used, so that --help stays quick.
-    from headway.client.python import write_python  # noqa: PLC0415
-    from headway.client.shapes import read_models  # noqa: PLC0415
-    from headway.client.typescript import write_typescript  # noqa: PLC0415
+    from headway.client.python import write_python  # noqa: PLC0415  (quick --help)
+    from headway.client.shapes import read_models  # noqa: PLC0415  (quick --help)
+    from headway.client.typescript import write_typescript  # noqa: PLC0415  (quick --help)
 
     is_url = "://" in source or source.startswith("unix:")
     models = read_models(_asked(source) if is_url else _loaded(source, trusted=trusted))
@@ -68,7 +67,7 @@ def _loaded(target: str, *, trusted: bool) -> list[Mapping[str, Any]]:
 
     flags = config.flags(ModelSettings, {"trusted": trusted or None})
     found = project.find_models(target, config.environment(ModelSettings), flags)
-    described = []
+    described: list[Mapping[str, Any]] = []
     for spec in found.models:
         with local.load_spec(spec) as loaded:
             details = msgspec.to_builtins(loaded.description)
