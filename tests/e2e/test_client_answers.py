@@ -171,10 +171,10 @@ def test_a_stream_comes_piece_by_piece_and_as_a_list(client: Client) -> None:
 
 
 def test_an_error_at_the_end_of_a_stream_is_raised_after_its_items(client: Client) -> None:
-    seen = []
+    stream = client.stream("story", prompt="break")
+    seen = [next(stream), next(stream)]
     with pytest.raises(errors.ModelFailed) as told:
-        for item in client.stream("story", prompt="break"):
-            seen.append(item)
+        next(stream)
     assert seen == ["break 0", "break 1"]
     assert "secret" not in str(told.value)
     assert client.echo(text="after") == "after"
@@ -253,15 +253,16 @@ def test_a_task_that_is_cancelled_leaves_the_server(served: tuple[Server, str]) 
             await client.schema("story")
             told = client.stream("story", prompt="cancelled", most=10_000, wait_s=0.01)
             assert await anext(told) == "cancelled 0"
-            task = asyncio.create_task(anext(told))
-            await asyncio.sleep(0)
+
+            async def read_on() -> None:
+                async for _ in told:
+                    pass
+
+            task = asyncio.create_task(read_on())
+            await asyncio.sleep(0.05)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
-                while True:
-                    await task
-                    task = asyncio.create_task(anext(told))
-                    await asyncio.sleep(0)
-                    task.cancel()
+                await task
             assert await client.echo(text="a") == "a"
 
     asyncio.run(ask())

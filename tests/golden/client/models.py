@@ -11,7 +11,19 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 import headway
 from headway.client.arguments import Array, File
 
-__all__ = ["AddUpInput", "AsyncClient", "Client", "CountInput", "EchoInput", "LocateInput", "LocatePlace", "LocatePlaceAnswer", "LocateReport", "SizeInput", "StoryInput"]
+__all__ = [
+    "AddUpInput",
+    "AsyncClient",
+    "Client",
+    "CountInput",
+    "EchoInput",
+    "LocateInput",
+    "LocatePlace",
+    "LocatePlaceAnswer",
+    "LocateReport",
+    "SizeInput",
+    "StoryInput",
+]
 
 _USED = (Array, AsyncIterator, File, Iterator, Literal, Mapping, NotRequired, Sequence)
 """What every such module imports, whether these models need it or not."""
