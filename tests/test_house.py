@@ -71,7 +71,7 @@ LIBRARIES: Final = {
     ),
     "numpy": (
         "numpy",
-        ("model", "kinds", "runtimes", "transforms", "connectors", "engine", "batch"),
+        ("model", "kinds", "runtimes", "transforms", "connectors", "engine", "batch", "client"),
     ),
     "protobuf": ("google grpc", ()),
 }

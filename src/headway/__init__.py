@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headway import errors as errors
+    from headway.client.asynchronous import AsyncClient as AsyncClient
+    from headway.client.blocking import Client as Client
     from headway.engine.local import Loaded as Loaded
     from headway.engine.local import load as load
     from headway.model.marks import Audio as Audio
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncClient",
     "Audio",
     "Batch",
+    "Client",
     "Context",
     "File",
     "Image",
@@ -47,8 +51,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncClient": "headway.client.asynchronous",
     "Audio": "headway.model.marks",
     "Batch": "headway.model.marks",
+    "Client": "headway.client.blocking",
     "Context": "headway.model.marks",
     "Loaded": "headway.engine.local",
     "File": "headway.model.marks",

@@ -417,12 +417,17 @@ def runtime_folder() -> Path:
     )
 
 
+def client_key() -> str:
+    """The API key that a client sends where it is given none: `HEADWAY_KEY`."""
+    return os.environ.get("HEADWAY_KEY", "")
+
+
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that we start: this one's, with these changes."""
     return {**os.environ, **changes}
 
 
-_OTHER_VARIABLES: Final = ("HEADWAY_DEMO_ONCE",)
+_OTHER_VARIABLES: Final = ("HEADWAY_DEMO_ONCE", "HEADWAY_KEY")
 _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://")
 _LINK_NAME: Final = re.compile(
     r"HEADWAY_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)_(PORT|PROTO|ADDR))"

@@ -29,6 +29,9 @@ HeadwayError
 ├── WorkerError              the process is at fault
 │   ├── WorkerLost           worker_lost         it died with this request, which is not tried again
 │   └── ServerStopped        server_stopped      the server ended before this request's answer was ready
+├── ReachError               between a client and the server
+│   ├── Unreachable          unreachable         nobody answers at the address, or the connection broke
+│   └── BadAnswer            bad_answer          what answered is not Headway: a proxy's page, cut off, no HTTP
 ├── BundleError              bundle              a model's files are missing, damaged or not trusted
 ├── SignatureError           signature           a predictor whose signature can't be served
 ├── ConfigError              config              a setting is unknown or out of range
@@ -240,6 +243,24 @@ class ServerStopped(WorkerError):
     code = "server_stopped"
 
 
+class ReachError(HeadwayError):
+    """The server can't be reached."""
+
+    code = "reach"
+
+
+class Unreachable(ReachError):
+    """No answer from {url}: {reason}; see that `headway serve` runs and that this is its address."""
+
+    code = "unreachable"
+
+
+class BadAnswer(ReachError):
+    """{url} answered {found}, which is not what Headway answers; see what is between you and the server."""
+
+    code = "bad_answer"
+
+
 class BundleError(HeadwayError):
     """{path}: {problem}."""
 
@@ -294,6 +315,6 @@ class Exit(IntEnum):
 
 def exit_of(error: HeadwayError) -> Exit:
     """The exit code of an error, by blame."""
-    if isinstance(error, (CallerError, ConfigError)):
+    if isinstance(error, (CallerError, ConfigError, ReachError)):
         return Exit.USAGE
     return Exit.BUG if isinstance(error, InternalError) else Exit.MODEL

@@ -275,4 +275,5 @@ def _details(model: Description, facts: Facts) -> dict[str, Any]:
         "batched": model.is_batched,
         "stream": model.is_stream,
         "fed": model.is_fed,
+        "idempotent": model.is_idempotent,
     }
