@@ -195,4 +195,9 @@ def test_what_waits_beyond_the_bound_that_was_learnt_is_the_oldest_of_the_least_
     batcher.most = 2
     assert [f.id for f in batcher.surplus()] == [1, 3, 0]
     assert batcher.queued == 5, "they are still queued"
+    batcher.most = 4
+    assert [f.id for f in batcher.surplus()] == [1]
+    batcher.most = 5
+    assert batcher.surplus() == []
+    batcher.most = 2
     assert batcher.offer(Flight(9, b"", 0, 0.0, 1.0, 1.0)) == "5 requests wait"
