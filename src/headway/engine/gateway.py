@@ -122,9 +122,12 @@ class Gateway:
             *caller,
             question.priority,
         )
+        if pool.witness.spans is not None:
+            pool.witness.begun(flight)
         error = self._refusal(pool, flight)
         if error is not None:
             pool.tally.answered(outcome_of(error), 0.0)
+            pool.witness.refused(flight, outcome_of(error))
             self._tell_error(flight, error)
             return 0
         self._flights[id] = flight
@@ -182,6 +185,9 @@ class Gateway:
 
     def answered(self, link: SlotLink, replies: Replies, buffers: memoryview) -> None:
         """A slot has answered some of a grab."""
+        witness = link.pool.witness
+        if witness.is_watching:
+            witness.heard(link, replies)
         start, answers = 0, replies.answers
         for answer in answers:
             stop = start + answer.size
@@ -200,6 +206,8 @@ class Gateway:
             link.pool.rotation.judge(link, answers)
         if replies.is_last:
             link.pool.gauge()
+            if link.spent is not None:
+                witness.done(link)
 
     def _deliver(self, flight: Flight, answer: Answer, body: bytes) -> None:
         exchange, serial, part = flight.exchange, flight.serial, answer.part
@@ -227,7 +235,10 @@ class Gateway:
         pool = flight.pool
         pool.in_flight -= 1
         waited_s = (flight.sent_at or now) - flight.queued_at
-        pool.tally.answered(outcome, now - flight.queued_at, waited_s)
+        took_s = now - flight.queued_at
+        pool.tally.answered(outcome, took_s, waited_s)
+        if took_s >= pool.witness.from_s:
+            pool.witness.ended(flight, outcome, now)
 
     def gauge(self) -> None:
         """Write what waits and what is under way now; nothing may have moved since the last grab."""

@@ -1,7 +1,7 @@
 """The items of a stream, as a generator that can be closed, whatever the predictor answered."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from headway.engine.blame import is_interrupt, raised
@@ -17,15 +17,15 @@ def items_of(output: Any, await_all: AwaitAll) -> Iterator[Any]:
     return _async_items(output, await_all) if isinstance(output, AsyncIterator) else _items(output)
 
 
-def close(items: Any, request_id: str) -> None:
-    """Let a stream's generator tidy up; what it raises then concerns no caller."""
+def close(items: Any, who: Mapping[str, Any]) -> None:
+    """Let a stream's generator tidy up; what it raises then concerns no caller, and is logged with `who` asked."""
     try:
         if hasattr(items, "close"):
             items.close()
     except BaseException as e:
         if is_interrupt(e):
             raise
-        log.error("predict_failed", exc_info=True, extra={"request_ids": [request_id]})
+        log.error("predict_failed", exc_info=True, extra=dict(who))
 
 
 def _items(output: Any) -> Iterator[Any]:

@@ -123,6 +123,8 @@ class Flight(Struct, eq=False):
     sent_at: float = 0.0
     attempts: int = 0
     is_alone: bool = False
+    trace: Any = None
+    """Its span (`spans.Trace`), where one is made."""
 
     def step(self, event: Event) -> Act:
         """Let something happen; returns what is to be done."""

@@ -14,6 +14,7 @@ from headway.engine.channel import Channel
 from headway.engine.frames import Framer, Replies
 from headway.engine.life import Flight
 from headway.engine.messages import Loaded
+from headway.engine.spans import Spent
 
 if TYPE_CHECKING:
     from headway.engine.pool import Pool
@@ -60,6 +61,8 @@ class SlotLink(asyncio.Protocol):
         self.probe: asyncio.Future[bool] | None = None
         self.heard_at = time.monotonic()
         self.busy_until = 0.0
+        self.spent: Spent | None = None
+        """What it has told of the grab that it has; kept where somebody looks (`witness`)."""
 
     def connection_made(self, transport: Any) -> None:
         """The link is up."""

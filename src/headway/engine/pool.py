@@ -19,6 +19,7 @@ from headway.engine.loan import HANG_S
 from headway.engine.messages import Loaded
 from headway.engine.patience import Patience
 from headway.engine.rotation import Rotation
+from headway.engine.witness import Witness
 from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.metrics import Tally
@@ -60,6 +61,7 @@ class Pool:
         self._patience = Patience()
         self._leavers = Leavers()
         self.rotation = Rotation(self, tell)
+        self.witness = Witness(loop, name)
         self._suspect_link: SlotLink | None = None
         """The slot that has a suspect of ours."""
         self._is_woken = False
@@ -76,6 +78,7 @@ class Pool:
         still_s = HANG_S if gateways > 1 else 0.0
         self.longest_turns_s = gateways * (settings.timeout_s + settings.hang_kill_s) + still_s
         self.description = loaded.description
+        self.witness.adapt(settings.slow_s)
         self.batcher.limits = Limits(
             max(1, settings.max_queue // gateways),
             max(1, settings.max_queue_bytes // gateways),
@@ -114,6 +117,7 @@ class Pool:
 
     def lost(self, link: SlotLink) -> None:
         """A slot is gone."""
+        self.witness.done(link)
         if link is self._suspect_link:
             self._suspect_link = None
         for links in (self.links, self.free):
