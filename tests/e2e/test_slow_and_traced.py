@@ -62,7 +62,8 @@ def test_a_slow_request_is_one_line_that_tells_where_its_time_went(server: Serve
     assert not lines(server, "slow_request", "quick")
     assert (line["model"], line["outcome"], line["level"]) == ("slow", "ok", "warning")
     assert (line["rows"], line["trace_id"]) == (1, TRACE)
-    assert 0.1 <= line["compute_s"] <= line["seconds"]
+    # The worker counts until the grab is done, a moment after the answer has left.
+    assert 0.1 <= line["compute_s"] <= line["seconds"] + 0.1
     assert 0 <= line["queue_s"] + line["decode_s"] + line["encode_s"] < line["seconds"]
 
 
