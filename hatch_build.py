@@ -26,6 +26,7 @@ _DEVELOPMENT = {
         "schemathesis>=4.30",
         "trustme>=1.2",
     ],
+    "docs": ["mkdocs>=1.6", "mkdocs-material>=9.7"],
     "lint": [
         "mypy>=1.14",
         "pandas-stubs>=2.2",
@@ -54,7 +55,7 @@ def extras() -> dict[str, list[str]]:
             found[name] = sorted({*found.get(name, ()), *needed})
             runtimes.update(needed if path.parent.name == "runtimes" else ())
     development = {name: list(needed) for name, needed in _DEVELOPMENT.items()}
-    development["dev"] = sorted({r for needed in _DEVELOPMENT.values() for r in needed})
+    development["dev"] = sorted({*_DEVELOPMENT["test"], *_DEVELOPMENT["lint"]})
     return {**found, "all-runtimes": sorted(runtimes), **development}
 
 
