@@ -1,6 +1,7 @@
 """What the site does to the pages, as a hook of MkDocs: the README is its front page, and every link leads somewhere.
 
 A link to a file that is no page of the site (an example, a script) leads to `source_url`, or is told as its path.
+What leads nowhere is left as it is, for MkDocs to complain of.
 """
 
 import os
@@ -32,7 +33,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     def turned(link: re.Match[str]) -> str:
         words, target, anchor = link[1], link[2], link[3] or ""
         path = (home / target).resolve()
-        if path.is_relative_to(DOCS):
+        if path.is_relative_to(DOCS) or not path.exists():
             return f"[{words}]({os.path.relpath(path, (DOCS / at).parent)}{anchor})"
         name = path.relative_to(ROOT)
         return f"[{words}]({source_url}/{name}{anchor})" if source_url else f"{words} (`{name}`)"

@@ -17,20 +17,24 @@ BUILD_TIMEOUT_S = 240
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as `make site` builds it."""
-    if not (ROOT / ".venv-docs").exists() and not os.environ.get("CI"):
-        pytest.skip("the site's tools are not installed: make site")
-    made = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [str(ROOT / "scripts" / "site"), "--site-dir", str(made)],
+def build(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(ROOT / "scripts" / "site"), *arguments],
         env={k: v for k, v in os.environ.items() if k != "HEADWAY_SOURCE_URL"},
         capture_output=True,
         text=True,
         timeout=BUILD_TIMEOUT_S,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make site` builds it."""
+    if not (ROOT / ".venv-docs").exists() and not os.environ.get("CI"):
+        pytest.skip("the site's tools are not installed: make site")
+    made = tmp_path_factory.mktemp("site")
+    done = build("--site-dir", str(made))
     assert done.returncode == 0, done.stdout + done.stderr
     return made
 
@@ -81,3 +85,15 @@ def test_every_link_of_the_site_leads_to_a_page_and_a_heading(site: Path) -> Non
             assert target.is_file(), f"{page.relative_to(site)}: {link.path} leads nowhere"
             if link.fragment:
                 assert unquote(link.fragment) in read[target].ids, f"{link.fragment} is no heading"
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("wrong", ["[x](nowhere.md)", "[x](index.md#nothing)", "[x](../gone.py)"])
+def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# Page\n\n{wrong}\n", encoding="utf-8")
+    settings = tmp_path / "mkdocs.yml"
+    settings.write_text(f"INHERIT: {ROOT}/mkdocs.yml\nhooks: []\nnav: [index.md]\n")
+    done = build("--config-file", str(settings))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Aborted with 1 warnings in strict mode" in done.stdout + done.stderr
