@@ -1,9 +1,10 @@
 # What people and CI type. Each target sets up what it needs; the lines themselves are in scripts/.
-.PHONY: help demo test test-faults soak lint bench growth docs site clean
+.PHONY: help demo test test-heavy test-faults soak lint bench growth docs site clean
 
 help:
 	@echo "make demo         serve real models, ask one question, say what to try"
 	@echo "make test         every test but the faults"
+	@echo "make test-heavy   the runtimes of large libraries, in .venv-heavy"
 	@echo "make test-faults  the tests that break things on purpose, and the mutants"
 	@echo "make soak         mixed traffic with every fault (MINUTES=60)"
 	@echo "make lint         format, lint, types"
@@ -22,6 +23,9 @@ demo: install
 test: install
 	@scripts/test
 	@scripts/e2e
+
+test-heavy:
+	@scripts/heavy
 
 test-faults: install
 	@scripts/faults
@@ -45,4 +49,4 @@ site:
 	@scripts/site
 
 clean:
-	rm -rf .venv .venv-docs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-heavy .venv-docs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

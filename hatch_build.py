@@ -10,6 +10,8 @@ from typing import Any
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 _HOME = Path(__file__).parent / "src" / "headway"
+_LIGHT = ("lightgbm", "onnx", "sklearn", "xgboost")
+"""The runtimes that a development install has, a few megabytes each; `scripts/heavy` has the others."""
 _DEVELOPMENT = {
     "test": [
         "atheris>=3.0; sys_platform == 'linux' and python_version < '3.15'",
@@ -18,13 +20,19 @@ _DEVELOPMENT = {
         "onnx>=1.17",
         "pandas>=2.2",
         "pillow>=11",
+        "polars>=1",
         "prometheus-client>=0.21",
+        "pyarrow>=18",
+        "pydantic>=2.6",
         "pytest>=8.3",
         "pytest-randomly>=3.16",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "schemathesis>=4.30",
+        "soundfile>=0.13",
+        "soxr>=0.5",
         "trustme>=1.2",
+        "websockets>=15",
     ],
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.7"],
     "lint": [
@@ -56,7 +64,8 @@ def extras() -> dict[str, list[str]]:
             runtimes.update(needed if path.parent.name == "runtimes" else ())
     development = {name: list(needed) for name, needed in _DEVELOPMENT.items()}
     development["dev"] = sorted({*_DEVELOPMENT["test"], *_DEVELOPMENT["lint"]})
-    return {**found, "all-runtimes": sorted(runtimes), **development}
+    light = sorted({r for name in _LIGHT for r in found.get(name, ())})
+    return {**found, "all-runtimes": sorted(runtimes), "light-runtimes": light, **development}
 
 
 def _requires(path: Path) -> list[str]:

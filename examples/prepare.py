@@ -22,7 +22,7 @@ FILES = {
     "digits": ("digits.onnx",),
     "filetype": ("filetype.onnx", "labels.json"),
     "heart": ("heart.skops",),
-    "ocr": ("find.onnx", "turn.onnx", "read.onnx", "alphabet.txt", "receipt.png"),
+    "ocr": ("find.onnx", "turn.onnx", "read.onnx", "alphabet.txt"),
 }
 HEAVY = {"embeddings": ("encoder.onnx", "tokenizer.json")}
 """Made only where they are named: they need large libraries."""

@@ -164,7 +164,8 @@ def _tree(error: type[errors.HeadwayError]) -> Iterator[type[errors.HeadwayError
 
 
 def _error_row(error: type[errors.HeadwayError]) -> str:
-    status = protocols.status_of(error())
+    is_ours = issubclass(error, errors.ReachError)
+    status = "none: raised by the client" if is_ours else protocols.status_of(error())
     message = re.sub(r"\{(\w+)[^}]*\}", r"{\1}", inspect.getdoc(error) or "")
     return f"| `{error.code}` | {status} | {message} |"
 

@@ -22,7 +22,7 @@ ROWS: Final = (
     ("runtimes", "protocols", "transforms", "connectors", "stores", "observe"),
     ("rollout",),
     ("engine",),
-    ("server", "batch", "container", "client", "load", "executors"),
+    ("server", "batch", "container", "client", "traffic", "executors"),
     ("targets", "importers", "forms"),
     ("check",),
     ("commands",),
@@ -48,16 +48,17 @@ FACADE: Final = "headway"
 IO_FILES: Final = tuple(
     f"engine.{name}"
     for name in (
-        *("channel", "mailbox", "link", "slot", "listening"),
-        *("supervisor", "worker", "gateway", "gateways", "party"),
+        *("channel", "mailbox", "link", "slot", "inbox", "listening"),
+        *("supervisor", "worker", "gateway", "gateways", "party", "fetch"),
     )
 )
 LIBRARIES: Final = {
     "an ML library": (
-        "torch onnx onnxruntime sklearn skops joblib tensorflow xgboost lightgbm threadpoolctl",
+        "torch onnx onnxruntime sklearn skops joblib tensorflow xgboost lightgbm threadpoolctl "
+        "catboost openvino ai_edge_litert mlflow transformers safetensors",
         ("runtimes", "transforms"),
     ),
-    "a media library": ("PIL pandas pyarrow soundfile cv2 av", ("kinds",)),
+    "a media library": ("PIL pandas polars pyarrow soundfile soxr cv2 av", ("kinds",)),
     "unpickling": ("pickle cloudpickle dill marshal shelve", ("runtimes",)),
     "processes": (
         "subprocess multiprocessing pty",
@@ -66,11 +67,11 @@ LIBRARIES: Final = {
     "click": ("click rich", ("commands",)),
     "sockets": (
         "socket ssl",
-        ("server", "client", "load.connection", "connectors", "stores", *IO_FILES),
+        ("server", "client", "traffic.connection", "connectors", "stores", *IO_FILES),
     ),
     "numpy": (
         "numpy",
-        ("model", "kinds", "runtimes", "transforms", "connectors", "engine", "batch"),
+        ("model", "kinds", "runtimes", "transforms", "connectors", "engine", "batch", "client"),
     ),
     "protobuf": ("google grpc", ()),
 }
@@ -450,3 +451,12 @@ def test_the_gateway_process_imports_no_numpy_no_protobuf_and_no_model_code() ->
     }
     assert not {n for n in loaded if n.startswith(("headway.kinds", "headway.runtimes"))}
     assert "headway.model.wire" not in loaded
+
+
+def test_no_folder_takes_the_name_of_something_public() -> None:
+    """Importing `headway.load` would put a module in the place of the function."""
+    import headway
+
+    taken = {p.stem for p in HOME.iterdir() if p.is_dir() or p.suffix == ".py"}
+    modules = {"errors"}
+    assert not taken & set(headway.__all__) - modules

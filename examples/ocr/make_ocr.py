@@ -1,16 +1,14 @@
-"""Take the three networks of PP-OCR out of RapidOCR's wheel, and draw a receipt to read.
+"""Take the three networks of PP-OCR out of RapidOCR's wheel.
 
 RapidOCR and the networks are Apache-2.0. Our own code stands before, between and behind the networks (`ocr.py`); it
 needs no OpenCV. Run by `examples/prepare.py`.
 """
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import onnx
 from packages import download, publish, read_wheel
-from PIL import Image, ImageDraw, ImageFont
 
 REQUIREMENT = "rapidocr==3.10.0"
 NETWORKS = {
@@ -23,17 +21,10 @@ SHA256 = {
     "turn.onnx": "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
     "read.onnx": "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
 }
-RECEIPT = (
-    "CORNER BAKERY",
-    "2 rye loaves      9.80",
-    "1 plum cake       4.50",
-    "Total            14.30",
-    "Thank you, come again!",
-)
 
 
 def make(folder: Path, scratch: Path, say: Callable[[str], None]) -> None:
-    """Write the networks, `alphabet.txt` and `receipt.png`.
+    """Write the networks and `alphabet.txt`.
 
     Raises:
         PrepareError: the wheel could not be had, or does not hold what was expected.
@@ -45,8 +36,6 @@ def make(folder: Path, scratch: Path, say: Callable[[str], None]) -> None:
         if name == "read.onnx":
             publish(folder / "alphabet.txt", alphabet(content).encode())
         publish(folder / name, content)
-    publish(folder / "receipt.png", receipt())
-    say(f"drew a receipt of {len(RECEIPT)} lines")
 
 
 def alphabet(network: bytes) -> str:
@@ -55,15 +44,3 @@ def alphabet(network: bytes) -> str:
         p.value for p in onnx.load_from_string(network).metadata_props if p.key == "character"
     )
     return str(found)
-
-
-def receipt() -> bytes:
-    """A picture of a receipt, as PNG."""
-    picture = Image.new("RGB", (640, 420), "white")
-    drawing = ImageDraw.Draw(picture)
-    for row, text in enumerate(RECEIPT):
-        font = ImageFont.load_default(36 if row == 0 else 28)
-        drawing.text((40, 30 + 75 * row), text, fill=(30, 30, 40), font=font)
-    content = BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()

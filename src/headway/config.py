@@ -87,7 +87,8 @@ class ServerSettings:
         str,
         Setting(
             "names, with commas between, that a request may have as Host where the server listens on "
-            "loopback without keys; addresses and localhost always may, * is every name",
+            "loopback without keys (addresses and localhost always may), and whose pages may open "
+            "WebSockets; * is every name",
             each=r"\*|(?=.{1,253}$)\w([\w-]{0,62})(\.\w[\w-]{0,62})*\.?",
             takes="host names with commas between, or *, without scheme, port and path",
         ),
@@ -95,6 +96,9 @@ class ServerSettings:
     max_body_bytes: Annotated[
         int, Setting("largest request body, also after inflating", unit="bytes", ge=1)
     ] = 64 * MIB
+    max_message_bytes: Annotated[
+        int, Setting("largest message of a WebSocket", unit="bytes", ge=1)
+    ] = MIB
     max_pending_bytes: Annotated[
         int,
         Setting(
@@ -128,7 +132,12 @@ class ServerSettings:
         int, Setting("slowest body that is still waited for", unit="bytes/s", ge=1)
     ] = 1024
     idle_timeout_s: Annotated[
-        float, Setting("an idle connection is closed after this", unit="s", ge=0.1)
+        float,
+        Setting(
+            "an idle connection is closed after this, and a WebSocket without a message either way",
+            unit="s",
+            ge=0.1,
+        ),
     ] = 75.0
     write_timeout_s: Annotated[
         float, Setting("an answer must be taken within this", unit="s", ge=0.1)
@@ -204,9 +213,36 @@ class ModelSettings:
         float,
         Setting("a worker that shows no sign of life for this long is killed", unit="s", ge=1),
     ] = 30.0
-    device: Annotated[str, Setting("where the model runs: cpu, cuda:0")] = "cpu"
+    cache_bytes: Annotated[
+        int,
+        Setting(
+            "most bytes of answers that are kept to answer equal requests with, over all gateways; "
+            "each worker may keep as many of its rows' answers; 0 keeps none",
+            unit="bytes",
+            ge=0,
+        ),
+    ] = 0
+    cache_ttl_s: Annotated[
+        float, Setting("no kept answer is given for longer than this", unit="s", ge=0.001)
+    ] = 600.0
+    fetch_urls: Annotated[
+        str,
+        Setting(
+            "beginnings of URLs, with commas between, of files that a request may name instead of sending; "
+            "an address that is not public only where it stands here itself",
+            each=r"https?://[\w.:\[\]-]{1,260}/[^\s,@\\?#]*",
+            takes="URLs of http or https with a path (at least /), with commas between",
+        ),
+    ] = ""
+    device: Annotated[
+        str,
+        Setting(
+            "where the model runs: auto (cuda:0 for a model file if there is one), cpu, cuda:0"
+        ),
+    ] = "auto"
     is_trusted: Annotated[
-        bool, Setting("the author of this model's files may run code here (pickle, joblib)")
+        bool,
+        Setting("the author of this model's files may run code here (pickle, joblib, TorchScript)"),
     ] = False
     tolerance: Annotated[
         float | None,
@@ -381,12 +417,17 @@ def runtime_folder() -> Path:
     )
 
 
+def client_key() -> str:
+    """The API key that a client sends where it is given none: `HEADWAY_KEY`."""
+    return os.environ.get("HEADWAY_KEY", "")
+
+
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that we start: this one's, with these changes."""
     return {**os.environ, **changes}
 
 
-_OTHER_VARIABLES: Final = ("HEADWAY_DEMO_ONCE",)
+_OTHER_VARIABLES: Final = ("HEADWAY_DEMO_ONCE", "HEADWAY_KEY")
 _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://")
 _LINK_NAME: Final = re.compile(
     r"HEADWAY_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)_(PORT|PROTO|ADDR))"

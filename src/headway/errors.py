@@ -11,6 +11,8 @@ HeadwayError
 │   ├── MethodNotAllowed     method_not_allowed
 │   ├── TooLarge             too_large           a body or a part of it, before or after inflating
 │   ├── Misdirected          misdirected         the Host is a name that may be anybody's
+│   ├── ForeignOrigin        foreign_origin      a page of another site asks for a WebSocket
+│   ├── NoHandshake          upgrade_required    a WebSocket is asked for in another way
 │   ├── UnsupportedMedia     unsupported_media   content type or coding
 │   └── Cancelled            cancelled           the caller left
 ├── BusyError                not now, perhaps later (`retry_after_s`)
@@ -27,6 +29,9 @@ HeadwayError
 ├── WorkerError              the process is at fault
 │   ├── WorkerLost           worker_lost         it died with this request, which is not tried again
 │   └── ServerStopped        server_stopped      the server ended before this request's answer was ready
+├── ReachError               between a client and the server
+│   ├── Unreachable          unreachable         nobody answers at the address, or the connection broke
+│   └── BadAnswer            bad_answer          what answered is not Headway: a proxy's page, cut off, no HTTP
 ├── BundleError              bundle              a model's files are missing, damaged or not trusted
 ├── SignatureError           signature           a predictor whose signature can't be served
 ├── ConfigError              config              a setting is unknown or out of range
@@ -124,6 +129,18 @@ class Misdirected(CallerError):
     """The Host {host!r} is not served here; use an address or localhost, or name it in the setting `hosts`."""
 
     code = "misdirected"
+
+
+class ForeignOrigin(CallerError):
+    """Pages of {origin!r} may not open a WebSocket here; serve the page from here, or name its host in `hosts`."""
+
+    code = "foreign_origin"
+
+
+class NoHandshake(CallerError):
+    """This path speaks WebSocket (RFC 6455): {problem}."""
+
+    code = "upgrade_required"
 
 
 class UnsupportedMedia(CallerError):
@@ -226,6 +243,24 @@ class ServerStopped(WorkerError):
     code = "server_stopped"
 
 
+class ReachError(HeadwayError):
+    """The server can't be reached."""
+
+    code = "reach"
+
+
+class Unreachable(ReachError):
+    """No answer from {url}: {reason}; see that `headway serve` runs and that this is its address."""
+
+    code = "unreachable"
+
+
+class BadAnswer(ReachError):
+    """{url} answered {found}, which is not what Headway answers; see what is between you and the server."""
+
+    code = "bad_answer"
+
+
 class BundleError(HeadwayError):
     """{path}: {problem}."""
 
@@ -280,6 +315,6 @@ class Exit(IntEnum):
 
 def exit_of(error: HeadwayError) -> Exit:
     """The exit code of an error, by blame."""
-    if isinstance(error, (CallerError, ConfigError)):
+    if isinstance(error, (CallerError, ConfigError, ReachError)):
         return Exit.USAGE
     return Exit.BUG if isinstance(error, InternalError) else Exit.MODEL

@@ -6,6 +6,7 @@ Nothing imports a plugin by name: `load("runtimes", "onnx")` does, on first use.
 
 import ast
 import difflib
+import functools
 import importlib
 import importlib.util
 from collections.abc import Iterator
@@ -56,14 +57,20 @@ def load(kind: str, name: str) -> ModuleType:
 
 def literal(kind: str, name: str, constant: str, default: Any = ()) -> Any:
     """Read a module-level literal (`REQUIRES`, `SUFFIXES`, ...) of a plugin without importing it."""
-    tree = ast.parse(_source(kind, name).read_text(encoding="utf-8"))
-    for node in tree.body:
+    value = _constants(_source(kind, name)).get(constant)
+    return default if value is None else ast.literal_eval(value)
+
+
+@functools.cache
+def _constants(source: Path) -> dict[str, ast.expr]:
+    """The values that a module's capital names are given, unread: several literals are asked of each."""
+    found: dict[str, ast.expr] = {}
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if any(isinstance(t, ast.Name) and t.id == constant for t in targets):
-            return ast.literal_eval(node.value)
-    return default
+        found |= {t.id: node.value for t in targets if isinstance(t, ast.Name) and t.id.isupper()}
+    return found
 
 
 def _source(kind: str, name: str) -> Path:

@@ -3,6 +3,7 @@
 tests/corpus/README.md tells the format.
 """
 
+import base64
 import gzip
 import re
 import struct
@@ -150,6 +151,18 @@ def _count(value: Any) -> bytes:
     return joint.join(to_bytes(pattern) % i for i in range(times))
 
 
+def _png(width: int, height: int, extra: Any = "", kind: str = "zTXt") -> bytes:
+    """A picture that claims a size, with a hundred zeros inside; `extra` is a chunk of that kind before them."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    if extra:
+        chunks.insert(1, (kind.encode(), to_bytes(extra)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
 def _gzip(data: bytes) -> bytes:
     return gzip.compress(data, compresslevel=6, mtime=0)
 
@@ -164,6 +177,8 @@ _MAKERS: Mapping[str, Any] = {
     "utf8": lambda value: value.encode(),
     "utf16": lambda value: value.encode("utf-16"),
     "hex": bytes.fromhex,
+    "base64": lambda value: base64.b64encode(to_bytes(value)),
+    "png": lambda value: _png(*value),
     "gzip": lambda value: _gzip(to_bytes(value)),
     "deflate": lambda value: zlib.compress(to_bytes(value)),
     "zlib_raw": lambda value: zlib.compressobj(wbits=-15).compress(to_bytes(value)),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 import headway as hw
@@ -17,6 +18,7 @@ Small = Annotated[NDArray[np.uint8], hw.Tensor("uint8", "batch", 2)]
 Signed = Annotated[NDArray[np.int8], hw.Tensor("int8", "batch", 2)]
 Whole = Annotated[NDArray[np.int64], hw.Tensor("int64", "batch", 2)]
 Large = Annotated[NDArray[np.uint64], hw.Tensor("uint64", "batch", 2)]
+Speech = Annotated[NDArray[np.float32], hw.Audio(rate=16000, max_s=10)]
 Sums = Annotated[NDArray[np.float64], hw.Tensor("float64", "batch")]
 
 
@@ -91,6 +93,21 @@ class Count(hw.Predictor):
 class Odd(hw.Predictor):
     def predict(self, number: hw.Batch[int]) -> hw.Batch[float]:
         return [(float("nan"), float("inf"), float("-inf"))[n % 3] for n in number]
+
+
+class Picture(hw.Predictor):
+    def predict(self, photo: hw.Batch[PIL.Image.Image]) -> hw.Batch[int]:
+        return [p.width * 1000 + p.height for p in photo]
+
+
+class Sound(hw.Predictor):
+    def predict(self, sound: hw.Batch[Speech]) -> hw.Batch[int]:
+        return [len(s) for s in sound]
+
+
+class Attachment(hw.Predictor):
+    def predict(self, file: hw.File, note: str = "", times: int = 1) -> int:
+        return len(file.content) * times
 
 
 class Long(hw.Predictor):

@@ -49,7 +49,7 @@ def test_every_plugin_that_requires_something_is_an_extra(wheel: Path) -> None:
         if plugins.literal(kind, plugin, "REQUIRES")
     }
     assert {"onnx", "sklearn"} <= needed
-    assert needed | {"all-runtimes", "test", "lint", "dev"} <= extras
+    assert needed | {"all-runtimes", "light-runtimes", "test", "lint", "dev"} <= extras
     requirements = metadata.get_all("Requires-Dist", [])
     for requirement in plugins.literal("runtimes", "onnx", "REQUIRES"):
         assert f"{requirement}; extra == 'onnx'" in requirements

@@ -28,7 +28,9 @@ ANSWER_S = 8.0
 GROWTH_BYTES = 32 * 2**20
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 """What is freed goes back to the system at once: growth is then what the server holds, and not its allocator."""
-FILES = [path for folder in ("http1", "json", "v2", "names") for path in corpus.files(folder)]
+FILES = [
+    path for folder in ("http1", "json", "v2", "names", "media") for path in corpus.files(folder)
+]
 MODELS = {
     "number": "Number",
     "text": "Text",
@@ -42,7 +44,17 @@ MODELS = {
     "typed": "Typed",
     "count": "Count",
     "odd": "Odd",
+    "picture": "Picture",
+    "sound": "Sound",
+    "attachment": "Attachment",
 }
+WAV = (
+    "524946462c00000057415645"
+    "666d74201000000001000100803e0000007d000002001000"
+    "6461746108000000"
+    "0000000100020003"
+)
+"""A sound of four samples at 16 kHz."""
 GOOD = {
     "text": (b'{"text":"four"}', b"4"),
     "file": (b'{"file":"Zm91cg=="}', b"4"),
@@ -58,6 +70,9 @@ GOOD = {
     ),
     "count": (b'{"upto":3}', b"0\n1\n2\n"),
     "odd": (b'{"number":0}', b"null"),
+    "picture": (b'{"photo":"%b"}' % corpus.to_bytes({"base64": {"png": [9, 10]}}), b"9010"),
+    "sound": (b'{"sound":"%b"}' % corpus.to_bytes({"base64": {"hex": WAV}}), b"4"),
+    "attachment": (b'{"file":"Zm91cg=="}', b"4"),
 }
 _numbers = itertools.count(1)
 

@@ -36,6 +36,8 @@ models:
   invert: {predictor: "predictors.py:invert", workers: 1}
   grumble: {predictor: "predictors.py:grumble", workers: 1}
   scaled: {model: scaled.scale, workers: 1}
+  scaled-by-content: {model: odd.number, workers: 1}
+  scaled-folder: {model: folder, workers: 1}
 """
 
 pytestmark = pytest.mark.timeout(120)
@@ -57,6 +59,9 @@ def server(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     folder = tmp_path_factory.mktemp("served")
     folder.joinpath("predictors.py").write_text(PREDICTORS)
     folder.joinpath("scaled.scale").write_text("2.5")
+    folder.joinpath("odd.number").write_text("0.5")
+    folder.joinpath("folder").mkdir()
+    folder.joinpath("folder", "scale.txt").write_text("3.0")
     folder.joinpath("headway.yaml").write_text(MODELS)
     with serving(folder, PYTHONPATH=str(site)) as server:
         yield server
@@ -83,6 +88,28 @@ def test_a_kind_of_another_package_speaks_for_its_type(server: Server) -> None:
 
 def test_a_runtime_of_another_package_opens_its_files(server: Server) -> None:
     assert server.ask("scaled", {"x": [2.0]}).json == [5.0]
+
+
+def test_a_runtime_may_open_a_folder_and_tell_files_by_what_they_hold(
+    server: Server, site: Path, tmp_path: Path
+) -> None:
+    assert server.ask("scaled-by-content", {"x": [2.0]}).json == [1.0]
+    assert server.ask("scaled-folder", {"x": [2.0]}).json == [6.0]
+    (tmp_path / "by-itself").mkdir()
+    (tmp_path / "by-itself" / "scale.txt").write_text("4.0")
+    asked = run(site, "predict", str(tmp_path / "by-itself"), "x=[2.0]")
+    assert json.loads(asked.stdout) == [8.0], asked.stderr
+
+    (tmp_path / "words.number").write_text("seven")
+    refused = run(site, "predict", str(tmp_path / "words.number"), "x=[2.0]")
+    assert refused.returncode == 2
+    assert "'words.number' holds no model of a known format" in refused.stderr
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "scale.txt").write_text("seven")
+    yaml = tmp_path / "headway.yaml"
+    yaml.write_text("model: nothing\n")
+    refused = run(site, "predict", str(tmp_path), "x=[2.0]")
+    assert "'nothing' is no model's folder; known are folders with" in refused.stderr
 
 
 def test_a_protocol_of_another_package_is_asked_by_its_path(server: Server) -> None:

@@ -44,7 +44,7 @@ def test_every_setting_is_documented() -> None:
 def test_every_error_code_is_documented() -> None:
     codes = re.findall(r"^    code = \"(\w+)\"", Path(errors.__file__).read_text(), re.MULTILINE)
     assert len(codes) > 20
-    branches = {"bad_request", "busy", "internal", "model_error", "worker_error"}
+    branches = {"bad_request", "busy", "internal", "model_error", "worker_error", "reach"}
     assert all(f"| `{code}` |" in page("errors.md") for code in {*codes} - branches | {"internal"})
 
 

@@ -92,7 +92,9 @@ def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
 
 
 def test_a_key_like_no_other_lists_them_all() -> None:
-    with pytest.raises(ConfigError, match="known: device, hang_kill_s, hold_s"):
+    with pytest.raises(
+        ConfigError, match="known: cache_bytes, cache_ttl_s, device, fetch_urls, hang_kill_s"
+    ):
         config.read(ModelSettings, {"zzz": entry(1)})
 
 

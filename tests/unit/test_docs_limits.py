@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.protocols import _tensors, native, v2
+from headway.model import media
+from headway.protocols import _form, _tensors, native, v2
 from headway.server import app, chunks, connection, http1, keys, routes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "values.md").read_text()
@@ -17,11 +18,15 @@ LIMITS = {
     "parameters of a request": 64,
     "characters of an id": 256,
     "characters of an API key": keys._MAX_KEY,
+    "parts of a form": _form.MAX_PARTS,
+    "headers of a part": f"{_form.MAX_HEADERS} and {_form.MAX_HEADER_BYTES}",
+    "of a form's boundary": _form.MAX_BOUNDARY,
+    "of a file's name": media._MAX_NAME,
+    "files of one model call": media.MAX_DECODED_BYTES,
     "chunks of a chunked body": chunks._MAX_CHUNKS,
     "bytes of a line of a chunked body": f"{chunks._MAX_LINE_BYTES} and {chunks._MAX_EXTRA_BYTES}",
     "characters of a method": http1._MAX_METHOD,
     "wait behind one": connection._MAX_BACKLOG_BYTES,
-    "has not taken": connection._MAX_STREAM_BACKLOG_BYTES,
     "that nobody wants": connection._MAX_DROPPED_BYTES,
 }
 

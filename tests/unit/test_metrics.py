@@ -188,6 +188,8 @@ def test_stats_have_the_fields_that_protocols_write(board: Board) -> None:
     tally.answered(OUTCOMES.index("model"), 0.5, 0.125)
     tally.executed(4)
     tally.spent(0.01, 0.02, 0.03)
+    for count in (tally.hit, tally.hit, tally.shared, tally.missed):
+        count()
     found = stats(board, 0)
     assert set(found) == {f.name for f in dataclasses.fields(Stats)}
     last_ms = found.pop("last_inference_ms")
@@ -203,6 +205,8 @@ def test_stats_have_the_fields_that_protocols_write(board: Board) -> None:
         "decode_s": 0.01,
         "compute_s": 0.02,
         "encode_s": 0.03,
+        "cache_hits": 3,
+        "cache_misses": 1,
     }
 
 

@@ -1,4 +1,4 @@
-"""`headway bench`: load on a service, latency percentiles, a picture, a comparison. `headway.load` works."""
+"""`headway bench`: load on a service, latency percentiles, a picture, a comparison. `headway.traffic` works."""
 
 import sys
 import time
@@ -13,10 +13,10 @@ import click
 from headway.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
-    from headway.load.compare import Difference
-    from headway.load.connection import Place
-    from headway.load.plan import Plan, Run
-    from headway.load.target import Target
+    from headway.traffic.compare import Difference
+    from headway.traffic.connection import Place
+    from headway.traffic.plan import Plan, Run
+    from headway.traffic.target import Target
 
 _CLOSED, _OPEN = 16, 256
 """Connections where none are asked for."""
@@ -25,13 +25,13 @@ _TRIED = 16
 
 
 class _Read(click.ParamType):  # type: ignore[type-arg]
-    """A value that a function of `headway.load.units` reads."""
+    """A value that a function of `headway.traffic.units` reads."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from headway.load import units  # noqa: PLC0415  (so that --help stays quick)
+        from headway.traffic import units  # noqa: PLC0415  (so that --help stays quick)
 
         try:
             return getattr(units, self.name)(value) if isinstance(value, str) else value
@@ -128,9 +128,9 @@ def command(url: str, **given: Any) -> int:
       headway bench http://127.0.0.1:9000/score --input question.json
     """  # noqa: D301  (click reads the backspace: keep these lines)
     # Opened when it is used, so that --help stays quick.
-    from headway.load import report  # noqa: PLC0415  (so that --help stays quick)
-    from headway.load.compare import compare  # noqa: PLC0415  (so that --help stays quick)
-    from headway.load.generator import Generator  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic import report  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic.compare import compare  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic.generator import Generator  # noqa: PLC0415  (so that --help stays quick)
 
     before = report.read(given["compare"]) if given["compare"] else None
     target, place, requests = _aim(url, given)
@@ -157,9 +157,9 @@ def command(url: str, **given: Any) -> int:
 
 def _aim(url: str, given: dict[str, Any]) -> "tuple[Target, Place, list[bytes]]":
     """Where to ask, and the whole requests, each of the first few proven to get a good answer."""
-    from headway.load import questions  # noqa: PLC0415  (so that --help stays quick)
-    from headway.load.generator import once  # noqa: PLC0415  (so that --help stays quick)
-    from headway.load.target import read_headers, read_target, request  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic import questions  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic.generator import once  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic.target import read_headers, read_target, request  # noqa: PLC0415  (so that --help stays quick)
 
     target = read_target(url)
     headers = read_headers(given["header"], _key(given["key"]))
@@ -209,7 +209,7 @@ def _key(given: str) -> str:
 @contextmanager
 def _told(target: "Target") -> Iterator[None]:
     """Say a connection's trouble as a user's error."""
-    from headway.load.connection import Broken  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic.connection import Broken  # noqa: PLC0415  (so that --help stays quick)
 
     try:
         yield
@@ -219,7 +219,7 @@ def _told(target: "Target") -> Iterator[None]:
 
 def _place(target: "Target", given: dict[str, Any]) -> "Place":
     """Where to connect."""
-    from headway.load import connection  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic import connection  # noqa: PLC0415  (so that --help stays quick)
 
     if given["unix"]:
         return connection.unix_place(given["unix"])
@@ -235,7 +235,7 @@ def _place(target: "Target", given: dict[str, Any]) -> "Place":
 
 
 def _plan(requests: Sequence[bytes], given: dict[str, Any]) -> "Plan":
-    from headway.load.plan import Plan  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic.plan import Plan  # noqa: PLC0415  (so that --help stays quick)
 
     rate = given["rate"] or 0.0
     return Plan(
@@ -275,7 +275,7 @@ class _Progress:
 def _show(run: "Run", differences: "list[Difference]", *, is_json: bool) -> None:
     import msgspec  # noqa: PLC0415  (so that --help stays quick)
 
-    from headway.load import picture, report  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic import picture, report  # noqa: PLC0415  (so that --help stays quick)
 
     if is_json:
         click.echo(msgspec.json.encode(report.summary(run, differences)))
@@ -298,7 +298,7 @@ def _show(run: "Run", differences: "list[Difference]", *, is_json: bool) -> None
 
 def _keep(run: "Run", given: dict[str, Any]) -> None:
     """Write the files that were asked for."""
-    from headway.load import drawing, report  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic import drawing, report  # noqa: PLC0415  (so that --help stays quick)
 
     if given["save"]:
         report.save(run, given["save"])

@@ -22,7 +22,7 @@ _LIMIT_BYTES = 64 * 2**20
 @click.argument("inputs", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--json", "text", metavar="JSON", help="The inputs: text, @FILE, or - for stdin.")
 @click.option("--model", metavar="NAME", default="", help="Which model, where there are several.")
-@click.option("--trusted", is_flag=True, help="The author may run code here (pickle, joblib).")
+@click.option("--trusted", is_flag=True, help="The author may run code here (pickle, TorchScript).")
 def command(
     target: str, inputs: tuple[str, ...], text: str | None, model: str, trusted: bool
 ) -> int:

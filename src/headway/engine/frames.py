@@ -29,6 +29,8 @@ class Question(msgspec.Struct, array_like=True, frozen=True, gc=False):
     query: str = ""
     priority: int = 1
     timeout_s: float | None = None
+    is_fed: bool = False
+    """Its caller sends on while it is answered (`Feed`)."""
 
 
 class Entry(msgspec.Struct, array_like=True, gc=False):
@@ -55,6 +57,8 @@ class Answer(msgspec.Struct, array_like=True, gc=False):
     status: int = 200
     content_type: str = ""
     headers: list[tuple[str, str]] | None = None
+    is_mixed: bool = False
+    """Some of its rows have errors in the place of answers."""
 
 
 WHOLE, HEAD, CHUNK, END = range(4)
@@ -99,13 +103,25 @@ class Replies(msgspec.Struct, array_like=True, tag=6, gc=False):
     encode_s: float = 0.0
     shortages: int = 0
     """Model calls that memory did not hold."""
+    recalled: int = 0
+    """Rows whose answers the worker had."""
 
 
 class Begun(msgspec.Struct, array_like=True, tag=7, gc=False):
     """Slot to gateway: a suspect is alone in the worker now, and runs. Until then its worker's death is not its own."""
 
 
-Message = Grab | Want | Return | Credit | Recall | Replies | Begun
+class Feed(msgspec.Struct, array_like=True, tag=8, gc=False):
+    """Gateway to slot: the next item of a request that is under way, in the buffer; or that there is none."""
+
+    id: int
+    kind: int
+
+
+TEXT, BINARY, LAST, GONE = range(4)
+"""Kinds of Feed: an item as text or as bytes, the end of the items, and that the caller has left."""
+
+Message = Grab | Want | Return | Credit | Recall | Replies | Begun | Feed
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

@@ -5,6 +5,7 @@ exactly once (`life`). Each model has a pool: its queue (`batcher`) and the slot
 """
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -14,14 +15,15 @@ from headway import errors, plugins
 from headway.engine import frames
 from headway.engine.channel import Channel
 from headway.engine.deadlines import Deadlines
-from headway.engine.frames import Answer, Question, Replies
+from headway.engine.frames import GONE, Answer, Feed, Question, Replies
 from headway.engine.life import MAX_ATTEMPTS, Act, Event, Flight, State
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Cancel, Join, Joined, Overdue, Parted
 from headway.engine.pool import Pool
+from headway.engine.shelf import NOBODY, Share, is_answer
 from headway.errors import HeadwayError
 from headway.observe.metrics import OUTCOMES, Tally, outcome_of
-from headway.protocols import Ask, Codec, Reply, rendered
+from headway.protocols import Ask, Codec, Reply, ending, rendered
 
 PROBE_S = 0.5
 """A slot that is idle must answer a probe within this to count as alive."""
@@ -33,6 +35,7 @@ LAST_WORD_S = 0.25
 _EVENTS = (Event.ANSWER, Event.HEAD, Event.CHUNK, Event.END)
 """What the parts of an answer (`frames.WHOLE`, ...) are in a request's life."""
 _ONCE = "the request may not be repeated"
+_BEGUN = "its answer had begun"
 _TOO_MANY = "too many have died lately for the request to be tried again"
 _OUTCOME_CANCELLED = OUTCOMES.index("cancelled")
 
@@ -47,20 +50,24 @@ class Exchange(Protocol):
         """Take a whole answer."""
         ...
 
-    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> None:
-        """Take the head of a streamed answer."""
+    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> "Exchange | None":
+        """Take the head of a streamed answer; returns who takes the rest, if somebody else does."""
         ...
 
     def send_chunk(self, serial: int, data: bytes) -> None:
         """Take a piece of a streamed answer."""
         ...
 
-    def end_stream(self, serial: int) -> None:
-        """Take the end of a streamed answer."""
+    def end_stream(self, serial: int, outcome: int = 0) -> None:
+        """Take the end of a streamed answer, and how it ended (an index in OUTCOMES)."""
         ...
 
-    def abort(self, serial: int) -> None:
-        """Cut a streamed answer off: nobody knows how it would have ended."""
+    def abort(self, serial: int, last: bytes = b"") -> None:
+        """Cut a streamed answer off: nobody knows how it would have ended. `last` says why, if anything can."""
+        ...
+
+    def hold_input(self, *, is_held: bool) -> None:
+        """Send nothing on, for the worker does not take it; or go on."""
         ...
 
 
@@ -107,6 +114,13 @@ class Gateway:
             The request's id, to `leave` with; 0 if it was refused at once.
         """
         now = time.monotonic()
+        shelf, key = pool.shelf, None
+        if shelf is not None and pool.trouble is None:
+            key = shelf.key(question, body)
+            if key is not None and (kept := shelf.find(key, now)) is not None:
+                pool.tally.answered(0, 0.0)
+                caller[0].finish(caller[1], kept, caller[2])
+                return 0
         limit_s = pool.settings.timeout_s
         timeout_s = limit_s if question.timeout_s is None else min(question.timeout_s, limit_s)
         self._serial = id = self._serial + 1
@@ -122,7 +136,7 @@ class Gateway:
             *caller,
             question.priority,
         )
-        error = self._refusal(pool, flight)
+        error = self._refusal(pool, flight, key)
         if error is not None:
             pool.tally.answered(outcome_of(error), 0.0)
             self._tell_error(flight, error)
@@ -131,18 +145,26 @@ class Gateway:
         self._deadlines.add(flight)
         if self._alarm is None or flight.deadline < self._alarm_at:
             self._set_alarm()
-        pool.in_flight += 1
-        if pool.free:
-            pool.wake()
-        else:
-            pool.demand()
+        if flight.state is State.QUEUED:
+            pool.in_flight += 1
+            if pool.free:
+                pool.wake()
+            else:
+                pool.demand()
         return id
 
     def leave(self, id: int) -> None:
         """The caller of a request is gone."""
         flight = self._flights.get(id)
-        if flight is None:
+        if flight is None or flight.exchange is NOBODY:
             return
+        if flight.share is not None and flight.share.runs_on(flight):
+            self._leave_to_others(flight, _OUTCOME_CANCELLED)
+        else:
+            self._drop(flight)
+
+    def _drop(self, flight: Flight) -> None:
+        """Nobody waits for a request any more."""
         is_streaming = flight.state is State.STREAMING
         act = flight.step(Event.CANCEL)
         self._end(flight, _OUTCOME_CANCELLED)
@@ -161,6 +183,18 @@ class Gateway:
             error = errors.QueueFull(model=pool.name, limit=limit, retry_after_s=pool.patience_s())
             self._cut_short(late, error)
 
+    def feed(self, id: int, data: bytes, kind: int) -> None:
+        """Give a worker what the caller of a stream sends on (`frames.TEXT`, ...)."""
+        flight = self._flights.get(id)
+        if flight is not None and flight.step(Event.FEED) is Act.PASS_ON:
+            flight.slot.send(Feed(id, kind), (data,))
+
+    def choke(self, id: int, *, is_choked: bool) -> None:
+        """The caller of a stream does not take what was sent: nothing more of it is read before it does."""
+        flight = self._flights.get(id)
+        if flight is not None and flight.state is State.STREAMING:
+            flight.slot.hold(is_held=is_choked)
+
     def codec(self, name: str) -> Codec:
         """A protocol by its name."""
         codec = self._codecs.get(name)
@@ -168,13 +202,18 @@ class Gateway:
             codec = self._codecs[name] = plugins.load("protocols", name)
         return codec
 
-    def _refusal(self, pool: Pool, flight: Flight) -> HeadwayError | None:
+    def _refusal(self, pool: Pool, flight: Flight, key: bytes | None) -> HeadwayError | None:
+        """Why a request may not wait; None: it waits, in the queue or for an equal one."""
         if pool.trouble is not None:
             return pool.trouble
         if flight.timeout_s <= 0:
             return errors.DeadlineError(timeout_s=flight.timeout_s)
-        full = pool.offer(flight, flight.queued_at)
+        if key is not None and pool.shelf is not None and pool.shelf.attach(key, flight):
+            return None
+        full = pool.offer(flight)
         if not full:
+            if key is not None and pool.shelf is not None:
+                pool.shelf.lead(key, flight)
             return None
         return errors.QueueFull(model=pool.name, limit=full, retry_after_s=pool.patience_s())
 
@@ -196,6 +235,8 @@ class Gateway:
         tally.spent(replies.decode_s, replies.compute_s, replies.encode_s)
         if replies.shortages:
             tally.fell_short(replies.shortages)
+        if replies.recalled:
+            tally.recalled(replies.recalled)
         if answers and (answers[0].outcome or link.worker.is_doubted):
             link.pool.rotation.judge(link, answers)
         if replies.is_last:
@@ -208,14 +249,19 @@ class Gateway:
             return
         if part == frames.END:
             self._end(flight, answer.outcome)
-            exchange.end_stream(serial)
+            exchange.end_stream(serial, answer.outcome)
             return
         reply = Reply(answer.status, body, answer.content_type, answer.headers or ())
         if part == frames.WHOLE:
             self._end(flight, answer.outcome)
             exchange.finish(serial, reply, flight.request_id)
+            if flight.share is not None:
+                self._share(flight.share, reply, is_answer=is_answer(answer))
         else:
-            exchange.start_stream(serial, reply, flight.request_id)
+            flight.exchange = exchange.start_stream(serial, reply, flight.request_id) or exchange
+            if flight.ask.is_fed:  # from here on its caller decides how long it lasts
+                self._deadlines.discard(flight)
+                flight.slot.busy_until = math.inf
 
     def _end(self, flight: Flight, outcome: int) -> None:
         """Account for a request that is over."""
@@ -223,11 +269,59 @@ class Gateway:
         self._deadlines.discard(flight)
         if flight.slot is not None:
             flight.slot.flights.pop(flight.id, None)
-        now = time.monotonic()
+            if flight.slot.is_held:
+                flight.slot.hold(is_held=False)
+            if flight.ask.is_fed:
+                flight.slot.busy_until = time.monotonic()
+        share = flight.share
+        if share is None or share.end(flight):
+            flight.pool.in_flight -= 1
+        elif share.is_forsaken:
+            self._drop(share.run)
+        if flight.exchange is not NOBODY:
+            now = time.monotonic()
+            waited_s = (flight.sent_at or now) - flight.queued_at
+            flight.pool.tally.answered(outcome, now - flight.queued_at, waited_s)
+
+    # Requests that share an answer
+
+    def _share(self, share: Share, reply: Reply, *, is_answer: bool) -> None:
+        """A run is over: its answer is everybody's; after an error that a worker told, each asks by itself."""
+        theirs = share.keep(reply, time.monotonic()) if is_answer else None
+        for flight in list(share.others.values()):
+            if theirs is None:
+                self._release(flight)
+            elif flight.step(Event.ANSWER) is Act.DELIVER:
+                flight.pool.tally.shared()
+                self._end(flight, 0)
+                flight.exchange.finish(flight.serial, theirs, flight.request_id)
+
+    def _release(self, flight: Flight) -> None:
+        """Let a request that waited for an equal one ask by itself."""
+        if flight.step(Event.RELEASE) is not Act.QUEUE:
+            return
+        flight.share.end(flight)
+        flight.share = None
         pool = flight.pool
-        pool.in_flight -= 1
-        waited_s = (flight.sent_at or now) - flight.queued_at
-        pool.tally.answered(outcome, now - flight.queued_at, waited_s)
+        pool.tally.missed()
+        error = self._refusal(pool, flight, None)
+        pool.in_flight += 1
+        if error is None:
+            pool.wake()
+            pool.demand()
+        else:
+            flight.state = State.DONE
+            self._fail(flight, error)
+
+    def _leave_to_others(self, flight: Flight, outcome: int) -> None:
+        """The caller of a run is told, or gone: it goes on until the last of the others is."""
+        if flight.exchange is not NOBODY:
+            waited_s = time.monotonic() - flight.queued_at
+            flight.pool.tally.answered(outcome, waited_s)
+            flight.exchange = NOBODY
+        self._deadlines.discard(flight)
+        flight.deadline = max(other.deadline for other in flight.share.others.values())
+        self._deadlines.add(flight)
 
     def gauge(self) -> None:
         """Write what waits and what is under way now; nothing may have moved since the last grab."""
@@ -235,28 +329,25 @@ class Gateway:
             pool.gauge()
 
     def _fail(self, flight: Flight, error: HeadwayError) -> None:
-        """Answer a request that is over with an error."""
+        """Answer a request that is over with an error; so are those that waited for its answer."""
         self._end(flight, outcome_of(error))
         self._tell_error(flight, error)
+        share = flight.share
+        if share is not None and share.run is flight:
+            for other in list(share.others.values()):
+                if other.step(Event.LOST) is Act.GIVE_UP:
+                    self._fail(other, error)
 
     def _tell_error(self, flight: Flight, error: HeadwayError) -> None:
         """An error in the question's own dialect."""
-        question = flight.ask
-        ask = Ask(
-            question.op,
-            flight.pool.name,
-            "",
-            b"",
-            question.headers or {},
-            question.query,
-            flight.request_id,
-        )
-        reply = rendered(self.codec(question.codec), ask, error)
+        reply = rendered(self.codec(flight.ask.codec), _asked(flight), error)
         flight.exchange.finish(flight.serial, reply, flight.request_id)
 
     def _stop(self, flight: Flight) -> None:
         """Tell the worker that nobody waits for a request any more."""
         flight.slot.worker.channel.send_now(Cancel([flight.id]))
+        if flight.ask.is_fed:
+            flight.slot.send(Feed(flight.id, GONE))
 
     # Time
 
@@ -272,8 +363,13 @@ class Gateway:
     def _ring(self) -> None:
         self._alarm = None
         for flight in self._deadlines.due(time.monotonic()):
+            error = errors.DeadlineError(timeout_s=flight.timeout_s)
+            if flight.share is not None and flight.share.runs_on(flight):
+                self._tell_error(flight, error)
+                self._leave_to_others(flight, outcome_of(error))
+                continue
             is_waiting = flight.state in (State.QUEUED, State.SENT)
-            self._cut_short(flight, errors.DeadlineError(timeout_s=flight.timeout_s))
+            self._cut_short(flight, error)
             if is_waiting:
                 self._left(flight)
         self._set_alarm()
@@ -285,8 +381,7 @@ class Gateway:
         elif act in (Act.STOP_LATE, Act.BREAK_OFF):
             self._stop(flight)
         if act is Act.BREAK_OFF:
-            self._end(flight, outcome_of(error))
-            flight.exchange.abort(flight.serial)
+            self._break_off(flight, error)
         elif act is not Act.DROP:
             self._fail(flight, error)
 
@@ -310,7 +405,7 @@ class Gateway:
         socks = [socket.socket(fileno=fd) for fd in fds]
         for sock in socks:
             sock.setblocking(False)
-        peer = Peer(message.worker, Channel(socks.pop()), message.loaded)
+        peer = Peer(message.worker, Channel(socks.pop()), message.loaded, message.generation)
         self._peers[peer.id] = peer
         pool = self.pools[message.model]
         if pool.description is None:
@@ -337,6 +432,10 @@ class Gateway:
         pool.demand()
         is_alive = all(await asyncio.gather(*(link.take_probe() for link in peer.links)))
         if is_alive and self._may_use(peer):
+            if message.generation > pool.generation:
+                pool.begin_shelf(
+                    message.settings, message.loaded, message.generation, self._gateways
+                )
             if message.generation >= pool.generation:
                 pool.generation = message.generation
                 pool.configure(message.settings, message.loaded, self._gateways)
@@ -448,8 +547,14 @@ class Gateway:
             else:
                 self._tell_lost(peer)
         elif act is Act.BREAK_OFF:
-            self._end(flight, outcome_of(errors.WorkerLost()))
-            flight.exchange.abort(flight.serial)
+            reason = f" ({flight.slot.worker.end})" if flight.slot.worker.end else ""
+            self._break_off(flight, errors.WorkerLost(reason=reason, why=_BEGUN))
+
+    def _break_off(self, flight: Flight, error: HeadwayError) -> None:
+        """End a stream that has begun, and say why."""
+        self._end(flight, outcome_of(error))
+        last = ending(self.codec(flight.ask.codec), _asked(flight), error)
+        flight.exchange.abort(flight.serial, last)
 
     def _tell_lost(self, peer: Peer) -> None:
         """Tell who was in a dead worker, and is not tried again, what became of it."""
@@ -484,6 +589,13 @@ class Gateway:
             return True
         # Busy for another gateway: that its process answers pings is all that can be known here.
         return self._gateways > 1 and any(link.is_lent_elsewhere for link in links)
+
+
+def _asked(flight: Flight) -> Ask:
+    """What a codec needs to know to write an error."""
+    question = flight.ask
+    headers = question.headers or {}
+    return Ask(question.op, flight.pool.name, "", b"", headers, question.query, flight.request_id)
 
 
 def _lack(flight: Flight, trouble: HeadwayError) -> HeadwayError:

@@ -9,6 +9,7 @@ answer is whose. No sockets here, and no threads but the predictor's own.
 """
 
 import logging
+import math
 import time
 from collections.abc import (
     Awaitable,
@@ -31,8 +32,9 @@ from headway.engine.blame import (
 )
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
-from headway.engine.items import close, items_of
-from headway.engine.rows import by_key, cut, halve
+from headway.engine.items import close, fed_items, items_of
+from headway.engine.known import Known
+from headway.engine.rows import by_key, by_length, cut, halve
 from headway.engine.ticket import AwaitAll, Bounds, Piece, Said, Say, Ticket, Timing
 from headway.errors import (
     BadInput,
@@ -43,6 +45,7 @@ from headway.errors import (
     HeadwayError,
     InternalError,
     ModelFailed,
+    TooLarge,
 )
 from headway.model.call import Call, Result
 from headway.model.marks import Context
@@ -52,6 +55,8 @@ from headway.protocols import Reply, ending, rendered
 
 log = logging.getLogger(__name__)
 
+SWITCHED = 101
+"""The status of a stream whose caller sends on: from then on it is spoken otherwise than in HTTP."""
 FLUSH_S = 0.001
 """Answers that are ready wait at most about this long for those that follow in the same grab."""
 
@@ -79,6 +84,7 @@ class Run:
         self._wire = opened.wire
         self._bounds = bounds
         self._cap = bounds.cap
+        self._known = bounds.known
         self._say = say
         self._await_all: AwaitAll = await_all or _no_loop
         self._ready: list[Said] = []
@@ -94,8 +100,10 @@ class Run:
             for ticket in decoded:
                 self._stream(ticket)
         else:
+            if self._known is not None:
+                self._recall(self._known, decoded)
             for group in self._groups(decoded):
-                for batch in cut(group, self._cap.most):
+                for batch in cut(self._sorted(group), self._cap.most):
                     self._perform(batch)
                     self._finish(ticket for ticket, _ in batch)
         ASKING.set(None)
@@ -116,7 +124,7 @@ class Run:
                 ticket.timeout_s = ticket.call.timeout_s
             ticket.keys = self._wire.keys(ticket.call) if ticket.call.rows else None
             if self._signature.context is not None:
-                ticket.context = Context(ask.request_id, ask.headers, ticket.deadline)
+                ticket.context = Context(ask.request_id, ask.headers, _deadline(ticket))
                 ticket.call.contexts = ticket.context
                 if ticket.is_cancelled:  # by another thread, before it could find the context
                     ticket.context.cancel()
@@ -142,6 +150,27 @@ class Run:
             self._fail(ticket, DeadlineError(timeout_s=round(timeout_s, 3)))
         return ticket.is_done
 
+    def _recall(self, known: Known, tickets: Sequence[Ticket]) -> None:
+        """Answer the rows that are known; a request of which all are is done."""
+        now = time.monotonic()
+        for ticket in tickets:
+            assert ticket.call is not None
+            ticket.names = known.keys(ticket.call)
+            for row, result in known.find(ticket.names, now).items():
+                ticket.parts.append((range(row, row + 1), result))
+                ticket.answered += 1
+                self._timing.recalled += 1
+        self._finish(tickets)
+
+    def _remember(self, ticket: Ticket, rows: Sequence[int], part: Result) -> None:
+        """Keep the answers of rows that have just been computed."""
+        assert self._known is not None
+        now = time.monotonic()
+        singles = self._wire.split(Result(part.values), [1] * len(rows))
+        for i, (row, single) in enumerate(zip(rows, singles, strict=True)):
+            if i not in part.errors:
+                self._known.keep(ticket.names[row], single, now)
+
     # From calls to batches
 
     def _groups(self, tickets: Sequence[Ticket]) -> list[list[Piece]]:
@@ -150,14 +179,23 @@ class Run:
         is_personal = self._signature.context is not None and self._signature.is_batched
         for ticket in tickets:
             assert ticket.call is not None
-            rows = range(ticket.call.rows)
+            rows: Sequence[int] = range(ticket.call.rows)
+            if ticket.answered:
+                rows = _unanswered(ticket)
             owner = id(ticket) if ticket.is_alone or is_personal else None
             if ticket.keys is None:
-                groups.setdefault(owner, []).append((ticket, rows))
+                if rows:
+                    groups.setdefault(owner, []).append((ticket, rows))
                 continue
-            for key, members in by_key(ticket.keys):
+            for key, members in by_key(ticket.keys, rows if ticket.answered else None):
                 groups.setdefault((owner, key), []).append((ticket, members))
         return list(groups.values())
+
+    def _sorted(self, group: list[Piece]) -> list[Piece]:
+        """A group that takes several calls, by length, so that little is padded in each."""
+        if not self._wire.has_lengths or sum(len(rows) for _, rows in group) <= self._cap.most:
+            return group
+        return by_length(group, lambda ticket, row: self._wire.length(ticket.call, row))  # type: ignore[arg-type]
 
     # From batches to answers
 
@@ -209,7 +247,8 @@ class Run:
             if total > self._cap.rows and self._cap.fitted(total, time.monotonic()):
                 log.info("memory_holds_more", extra={"rows": total})
             for piece, part in zip(batch, self._wire.split(result, sizes), strict=True):
-                self._keep(piece, part)
+                is_cut = self._wire.has_lengths
+                self._keep(piece, self._wire.cut_back(part, *_part(piece)) if is_cut else part)
         return None
 
     def _bisect(self, batch: Sequence[Piece], total: int, error: Exception) -> bool:
@@ -221,7 +260,7 @@ class Run:
         is_short = is_short_of_memory(error)
         self._timing.shortages += is_short
         is_lone = is_short and total == 1
-        may_repeat = self._signature.idempotent or isinstance(error, BadInput)
+        may_repeat = self._signature.idempotent or isinstance(error, BadInput | TooLarge)
         if total == 1 or not may_repeat:
             self._blame(batch, told(error))
         else:
@@ -269,6 +308,9 @@ class Run:
     def _item(self, ticket: Ticket, row: int) -> dict[str, Any]:
         assert ticket.call is not None
         arguments = self._wire.item(ticket.call, row)
+        fed = self._signature.fed
+        if fed is not None:
+            arguments[fed.name] = fed_items(fed.field, arguments[fed.name], ticket.feed)
         if self._signature.context is not None:
             arguments[self._signature.context] = ticket.context
         return arguments
@@ -279,8 +321,11 @@ class Run:
         except Exception as e:  # noqa: BLE001  (user code; told or logged in _blame)
             self._blame([(ticket, (row,))], told(e))
         else:
-            ticket.parts.append((range(row, row + 1), Result([value])))
+            part = Result([value])
+            ticket.parts.append((range(row, row + 1), part))
             ticket.answered += 1
+            if ticket.names:
+                self._remember(ticket, (row,), part)
 
     def _keep(self, piece: Piece, part: Result) -> None:
         ticket, rows = piece
@@ -288,6 +333,8 @@ class Run:
             ticket.errors[rows[i]] = error
         ticket.parts.append((rows, part))
         ticket.answered += len(rows)
+        if ticket.names:
+            self._remember(ticket, rows, part)
 
     def _blame(self, batch: Sequence[Piece], error: HeadwayError) -> None:
         for ticket, rows in batch:
@@ -338,7 +385,7 @@ class Run:
         assert ticket.call is not None
         try:
             reply = ticket.codec.encode(ticket.ask, ticket.call, result, self._wire)
-            said = Said(ticket.id, WHOLE, reply.body, None, reply)
+            said = Said(ticket.id, WHOLE, reply.body, None, reply, bool(result.errors))
         except HeadwayError as e:
             self._fail(ticket, e)
         except Exception as e:  # noqa: BLE001  (a codec's or an encoder's bug; logged in _fail)
@@ -366,7 +413,7 @@ class Run:
                 ),
             )
             return
-        is_begun = False
+        is_begun = self._begin_fed(ticket)
         started = time.perf_counter()
         self._timing.batches.append(1)
         items: Iterator[Any] = iter(())
@@ -398,7 +445,23 @@ class Run:
             )
         finally:
             close(items, ticket.ask.request_id)
+            self._end_fed(ticket)
             self._timing.compute_s += time.perf_counter() - started
+
+    def _begin_fed(self, ticket: Ticket) -> bool:
+        """Tell who sends on that somebody listens now; whether anybody does send on."""
+        if ticket.feed is None:
+            return False
+        self._begin(ticket)
+        self._flush()
+        return True
+
+    def _end_fed(self, ticket: Ticket) -> None:
+        """Give the socket back to the slot."""
+        if ticket.feed is not None and self._signature.is_async:
+            self._await_all([ticket.feed.aclose()])
+        elif ticket.feed is not None:
+            ticket.feed.close()
 
     def _check_time(self, ticket: Ticket) -> None:
         if not ticket.is_cancelled and time.monotonic() >= ticket.deadline:
@@ -419,7 +482,8 @@ class Run:
         self._ready.append(Said(ticket.id, END, b"", error))
 
     def _begin(self, ticket: Ticket) -> None:
-        head = Reply(200, b"", ticket.codec.stream_type(ticket.ask))
+        status = 200 if ticket.feed is None else SWITCHED
+        head = Reply(status, b"", ticket.codec.stream_type(ticket.ask))
         self._ready.append(Said(ticket.id, HEAD, b"", None, head))
 
     def _flush(self, *, is_last: bool = False) -> None:
@@ -429,6 +493,10 @@ class Run:
         ready, self._ready = self._ready, []
         timing, self._timing = self._timing, Timing()
         self._say(ready, timing, is_last)
+
+
+def _deadline(ticket: Ticket) -> float | None:
+    return None if math.isinf(ticket.deadline) else ticket.deadline
 
 
 def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
@@ -449,6 +517,13 @@ def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:
     ticket, rows = piece
     assert ticket.call is not None
     return ticket.call, None if _is_whole(ticket, rows) else rows
+
+
+def _unanswered(ticket: Ticket) -> list[int]:
+    """The rows that were not known."""
+    answered = {row for rows, _ in ticket.parts for row in rows}
+    assert ticket.call is not None
+    return [row for row in range(ticket.call.rows) if row not in answered]
 
 
 def _is_whole(ticket: Ticket, rows: Sequence[int]) -> bool:

@@ -3,8 +3,12 @@
     QUEUED ──DISPATCH──▶ SENT ──ANSWER──▶ DONE          deliver
       ▲                   │ ├──HEAD─────▶ STREAMING ──CHUNK──▶ STREAMING ──END──▶ DONE
       └──────LOST─────────┘ └──LOST─────▶ DONE          (may not be repeated, or tried often enough)
+    STREAMING ──FEED──▶ STREAMING                       pass on what the caller sends meanwhile
     any but DONE ──CANCEL──▶ DONE                       the caller left: its batch-mates never notice
     any but DONE ──EXPIRE──▶ DONE                       answered 504; what comes later is dropped
+    QUEUED ──ATTACH──▶ ATTACHED ──ANSWER──▶ DONE        an equal request was under way: its answer is delivered
+    ATTACHED ──RELEASE──▶ QUEUED                        that one brought no answer: ask by itself
+    ATTACHED ──LOST──▶ DONE                             that one was given up, and so is this
 
 A worker's death is LOST for each request in it. Such a request goes back to the front of its queue and is then
 sent alone, so that a query of death takes no innocent with it; the second time it is given up.
@@ -23,6 +27,8 @@ class State(IntEnum):
     SENT = 1
     STREAMING = 2
     DONE = 3
+    ATTACHED = 4
+    """It waits for the answer of an equal request (`shelf`), and is in no queue."""
 
 
 class Event(IntEnum):
@@ -36,6 +42,10 @@ class Event(IntEnum):
     CANCEL = 5
     EXPIRE = 6
     LOST = 7
+    ATTACH = 8
+    RELEASE = 9
+    FEED = 10
+    """The caller sends on."""
 
 
 class Act(IntEnum):
@@ -58,7 +68,15 @@ class Act(IntEnum):
     GIVE_UP = 8
     """Answer that the worker was lost, or that this request kills workers."""
     BREAK_OFF = 9
-    """End a stream that has begun: nothing else can be said any more."""
+    """End a stream that has begun: no other answer can be given any more."""
+    DETACH = 10
+    """Forget it; the request that it waited for goes on without it."""
+    REFUSE_DETACHED = 11
+    """Answer that its time is over; the request that it waited for goes on without it."""
+    WAIT = 12
+    QUEUE = 13
+    PASS_ON = 14
+    """Give the worker what the caller has sent."""
 
 
 _Row = tuple[tuple[State, Act], ...]
@@ -75,6 +93,7 @@ TABLE: tuple[_Row, ...] = (
         DISPATCH=(_S.SENT, _A.SEND),
         CANCEL=(_S.DONE, _A.WITHDRAW),
         EXPIRE=(_S.DONE, _A.REFUSE_LATE),
+        ATTACH=(_S.ATTACHED, _A.WAIT),
     ),
     _row(
         _S.SENT,
@@ -91,8 +110,17 @@ TABLE: tuple[_Row, ...] = (
         CANCEL=(_S.DONE, _A.RECALL),
         EXPIRE=(_S.DONE, _A.BREAK_OFF),
         LOST=(_S.DONE, _A.BREAK_OFF),
+        FEED=(_S.STREAMING, _A.PASS_ON),
     ),
     _row(_S.DONE),
+    _row(
+        _S.ATTACHED,
+        ANSWER=(_S.DONE, _A.DELIVER),
+        CANCEL=(_S.DONE, _A.DETACH),
+        EXPIRE=(_S.DONE, _A.REFUSE_DETACHED),
+        LOST=(_S.DONE, _A.GIVE_UP),
+        RELEASE=(_S.QUEUED, _A.QUEUE),
+    ),
 )
 """By state, then event: the next state and the act. What is not listed changes nothing."""
 
@@ -123,6 +151,8 @@ class Flight(Struct, eq=False):
     sent_at: float = 0.0
     attempts: int = 0
     is_alone: bool = False
+    share: Any = None
+    """With which equal requests it shares an answer (`shelf.Share`)."""
 
     def step(self, event: Event) -> Act:
         """Let something happen; returns what is to be done."""

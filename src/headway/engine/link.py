@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headway.engine import frames
 from headway.engine.channel import Channel
 from headway.engine.frames import Framer, Replies
-from headway.engine.life import Flight
+from headway.engine.life import Flight, State
 from headway.engine.messages import Loaded
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class SlotLink(asyncio.Protocol):
         self.probe: asyncio.Future[bool] | None = None
         self.heard_at = time.monotonic()
         self.busy_until = 0.0
+        self.is_held = False
+        """Nothing is read of the slot: who gets its stream does not take it."""
 
     def connection_made(self, transport: Any) -> None:
         """The link is up."""
@@ -117,6 +119,34 @@ class SlotLink(asyncio.Protocol):
         sent = 0 if transport.get_write_buffer_size() else self._send_now(data)
         if sent < len(data):
             transport.write(data[sent:] if sent else data)
+
+    def pause_writing(self) -> None:
+        """The slot does not take what its streams' callers send."""
+        self._hold_input(is_held=True)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._hold_input(is_held=False)
+
+    def _hold_input(self, *, is_held: bool) -> None:
+        for flight in self.flights.values():
+            if flight.ask.is_fed and flight.state is State.STREAMING:
+                flight.exchange.hold_input(is_held=is_held)
+
+    def hold(self, *, is_held: bool) -> None:
+        """Read nothing more of the slot, or go on: a slot that has a stream has nothing else to say.
+
+        What it makes meanwhile fills the socket, and then it waits.
+        """
+        if self.is_held is is_held:
+            return
+        self.is_held = is_held
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            if is_held:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
 
     def _send_now(self, data: bytes) -> int:
         """Send what the socket takes at once; how much that was."""
@@ -201,10 +231,11 @@ class SlotLink(asyncio.Protocol):
 class Peer:
     """One worker, as a gateway sees it: its slots and its control socket."""
 
-    def __init__(self, id: int, channel: Channel, loaded: Loaded) -> None:
+    def __init__(self, id: int, channel: Channel, loaded: Loaded, generation: int = 0) -> None:
         self.id = id
         self.channel = channel
         self.loaded = loaded
+        self.generation = generation
         self.links: list[SlotLink] = []
         self.is_suspended = False
         """It gets nothing new: it is silent, or ejected, or both."""

@@ -3,23 +3,26 @@
 One code path: what is asked here is decoded, checked, batched, predicted and encoded as a request is.
 """
 
+import asyncio
 import inspect
+import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 
 from headway import plugins
 from headway.config import ModelSpec
-from headway.engine import threads
+from headway.engine import fetch, threads
 from headway.engine.cap import Cap
 from headway.engine.coroutines import Coroutines
 from headway.engine.frames import CHUNK
 from headway.engine.grab import Run
-from headway.engine.ticket import Bounds, Said, Ticket, Timing
+from headway.engine.ticket import Bounds, Said, Say, Ticket, Timing
 from headway.errors import ConfigError
 from headway.model import project
 from headway.model.opening import Opened, open_predictor, open_spec
@@ -40,7 +43,9 @@ class Loaded:
         self._opened = opened
         self._timeout_s = timeout_s
         self._bounds = Bounds(Cap(_MAX_ROWS), _MAX_BODY_BYTES, timeout_s)
-        self._codec: Any = plugins.load("protocols", "native")
+        native = plugins.load("protocols", "native")
+        # An error is raised here; it need not be written as a stream's last item.
+        self._codec: Any = SimpleNamespace(**{**vars(native), "chunk_error": lambda *_: b""})
         self._coroutines = Coroutines() if opened.signature.is_async else None
         self._lock = threading.Lock()
 
@@ -70,6 +75,45 @@ class Loaded:
         """
         return self._ask(inputs)
 
+    def stream(self, **inputs: Any) -> Iterator[Any]:
+        """Ask a predictor that streams, and have its answers while they are made.
+
+        An input that is a stream may be any iterator: the predictor takes an item of it when it wants one. Who stops
+        before the end has left, as a client may.
+
+        Raises:
+            HeadwayError: as a client would be told; what is wrong with the inputs, with the first answer.
+        """
+        fed = self._opened.signature.fed
+        feed = _Feed(inputs[fed.name]) if fed is not None and fed.name in inputs else None
+        if fed is not None and feed is not None:
+            inputs = {**inputs, fed.name: []}
+        ticket = self._ticket(inputs, feed)
+        told: queue.Queue[Said | None] = queue.Queue(1)
+
+        def say(ready: list[Said], timing: Timing, is_last: bool) -> None:
+            for said in ready:
+                told.put(said)
+
+        def run() -> None:
+            try:
+                self._run([ticket], say)
+            finally:
+                told.put(None)
+
+        threading.Thread(target=run, name="stream", daemon=True).start()
+        said: Said | None = None
+        try:
+            while (said := told.get()) is not None:
+                if said.error is not None:
+                    raise said.error
+                if said.part == CHUNK and said.body:
+                    yield msgspec.json.decode(said.body)
+        finally:
+            ticket.cancel()
+            while said is not None:
+                said = told.get()
+
     def batch(self, items: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Ask about many items at once; the answers are in their order."""
         return list(self._ask(list(items)))
@@ -87,26 +131,52 @@ class Loaded:
         self.close()
 
     def _ask(self, inputs: Any) -> Any:
-        body = msgspec.json.encode(inputs, enc_hook=_plain)
-        ask = Ask("predict", self._opened.description.name, "", body, {}, request_id="local")
-        ticket = Ticket(1, self._codec, ask, time.monotonic() + self._timeout_s)
         said: list[Said] = []
 
         def say(ready: list[Said], timing: Timing, is_last: bool) -> None:
             said.extend(ready)
 
-        run = Run(
-            self._opened,
-            self._bounds,
-            say,
-            self._coroutines.await_all if self._coroutines else None,
-        )
+        self._run([self._ticket(inputs)], say)
+        return _answer(said)
+
+    def _ticket(self, inputs: Any, feed: "_Feed | None" = None) -> Ticket:
+        body = msgspec.json.encode(inputs, enc_hook=_plain)
+        ask = Ask("predict", self._opened.description.name, "", body, {}, request_id="local")
+        return Ticket(1, self._codec, ask, time.monotonic() + self._timeout_s, feed=feed)
+
+    def _run(self, tickets: Sequence[Ticket], say: Say) -> None:
+        await_all = self._coroutines.await_all if self._coroutines else None
+        run = Run(self._opened, self._bounds, say, await_all)
         if self._opened.is_thread_safe:
-            run.run([ticket])
+            run.run(tickets)
         else:
             with self._lock:
-                run.run([ticket])
-        return _answer(said)
+                run.run(tickets)
+
+
+class _Feed:
+    """Items of the caller's own iterator, as messages; else as `inbox.Inbox`."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._items = iter(items)
+
+    def take(self) -> tuple[bytes, bool] | None:
+        """The next item; None after the last one."""
+        for item in self._items:
+            if isinstance(item, bytes | bytearray | memoryview):
+                return bytes(item), False
+            return msgspec.json.encode(item, enc_hook=_plain), True
+        return None
+
+    async def take_async(self) -> tuple[bytes, bool] | None:
+        """The same; the loop goes on meanwhile."""
+        return await asyncio.to_thread(self.take)
+
+    def close(self) -> None:
+        """The iterator is the caller's own."""
+
+    async def aclose(self) -> None:
+        """The iterator is the caller's own."""
 
 
 def _plain(value: Any) -> Any:
@@ -146,4 +216,6 @@ def load(what: "type | Callable[..., Any] | str | Path") -> Loaded:
 def load_spec(spec: ModelSpec) -> Loaded:
     """Load one model of a project into this process. Raises HeadwayError."""
     count = threads.threads_of(spec.settings, threads.available_cores().count)
-    return Loaded(open_spec(spec, count, may_spin=False), spec.settings.timeout_s)
+    opened = open_spec(spec, count, may_spin=False)
+    fetch.allow(opened, spec.settings.fetch_urls, _MAX_BODY_BYTES)
+    return Loaded(opened, spec.settings.timeout_s)

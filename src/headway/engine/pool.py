@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from headway.engine.loan import HANG_S
 from headway.engine.messages import Loaded
 from headway.engine.patience import Patience
 from headway.engine.rotation import Rotation
+from headway.engine.shelf import Shelf, shelf_of
 from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.metrics import Tally
@@ -56,6 +58,9 @@ class Pool:
         self.generation = -1
         """The newest of which a worker has linked up; -1 before the first one."""
         self.in_flight = 0
+        """Requests in the queue and in workers; not those that wait for an equal one."""
+        self.shelf: Shelf | None = None
+        """What equal requests share; None: nothing."""
         self.budget = Budget(tally.good, time.monotonic())
         self._patience = Patience()
         self._leavers = Leavers()
@@ -76,6 +81,8 @@ class Pool:
         still_s = HANG_S if gateways > 1 else 0.0
         self.longest_turns_s = gateways * (settings.timeout_s + settings.hang_kill_s) + still_s
         self.description = loaded.description
+        if self.description.is_fed:  # a stream of items lasts as long as its caller likes
+            self.longest_turns_s = math.inf
         self.batcher.limits = Limits(
             max(1, settings.max_queue // gateways),
             max(1, settings.max_queue_bytes // gateways),
@@ -83,6 +90,12 @@ class Pool:
             settings.max_batch_bytes,
             settings.hold_s,
         )
+
+    def begin_shelf(
+        self, settings: ModelSettings, loaded: Loaded, generation: int, gateways: int
+    ) -> None:
+        """Forget all answers: a new generation would give others."""
+        self.shelf = shelf_of(settings, loaded, generation, gateways, self.tally)
 
     def credited(self, link: SlotLink) -> None:
         """A slot is free for us."""
@@ -185,12 +198,12 @@ class Pool:
         self._leavers.left(now - flight.queued_at)
         return self.batcher.surplus() if self._judge(now) else []
 
-    def offer(self, flight: Flight, now: float) -> str:
+    def offer(self, flight: Flight) -> str:
         """Queue a request; the bound that it met in words, else ""."""
         full = self.batcher.offer(flight)
         if not full or self.batcher.most == UNBOUND:
             return full
-        self._judge(now)  # the pace may be another by now, and callers more patient
+        self._judge(time.monotonic())  # the pace may be another by now, and callers more patient
         return self.batcher.offer(flight)
 
     def _judge(self, now: float) -> bool:

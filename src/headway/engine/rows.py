@@ -1,6 +1,6 @@
 """Which rows of which requests make a batch: group, cut, halve. Pure; an owner is whatever holds the rows."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 Owner = TypeVar("Owner")
@@ -8,8 +8,15 @@ Owner = TypeVar("Owner")
 Rows = Sequence[int]
 
 
-def by_key(keys: Sequence[Hashable]) -> list[tuple[Hashable, Rows]]:
-    """The rows of each bucket key, in order."""
+def by_key(
+    keys: Sequence[Hashable], only: Sequence[int] | None = None
+) -> list[tuple[Hashable, Rows]]:
+    """The rows of each bucket key, in order; of all rows, or of some only."""
+    if only is not None:
+        kept: dict[Hashable, list[int]] = {}
+        for row in only:
+            kept.setdefault(keys[row], []).append(row)
+        return list(kept.items())
     first = keys[0]
     if all(key == first for key in keys):
         return [(first, range(len(keys)))]
@@ -17,6 +24,22 @@ def by_key(keys: Sequence[Hashable]) -> list[tuple[Hashable, Rows]]:
     for row, key in enumerate(keys):
         members.setdefault(key, []).append(row)
     return list(members.items())
+
+
+def by_length(
+    group: Iterable[tuple[Owner, Rows]], length: Callable[[Owner, int], int]
+) -> list[tuple[Owner, Rows]]:
+    """The rows of a group, the shortest first; rows of one owner that follow each other stay together."""
+    rows = sorted(
+        ((owner, row) for owner, members in group for row in members), key=lambda r: length(*r)
+    )
+    found: list[tuple[Owner, list[int]]] = []
+    for owner, row in rows:
+        if found and found[-1][0] is owner:
+            found[-1][1].append(row)
+        else:
+            found.append((owner, [row]))
+    return list(found)
 
 
 def cut(group: Iterable[tuple[Owner, Rows]], max_rows: int) -> Iterator[list[tuple[Owner, Rows]]]:
@@ -29,7 +52,8 @@ def cut(group: Iterable[tuple[Owner, Rows]], max_rows: int) -> Iterator[list[tup
             yield batch
             batch, room = [], max_rows
         while len(rest) > room:
-            batch.append((owner, rest[:room]))
+            if room:
+                batch.append((owner, rest[:room]))
             yield batch
             rest, batch, room = rest[room:], [], max_rows
         if rest:

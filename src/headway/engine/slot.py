@@ -14,6 +14,7 @@ from typing import Protocol
 
 from headway.engine import frames
 from headway.engine.frames import Answer, Framer, Replies
+from headway.engine.inbox import Inbox
 from headway.engine.loan import Loan, Notice, Notices
 from headway.engine.ticket import Said, Say, Ticket, Timing
 from headway.observe.metrics import outcome_of
@@ -54,6 +55,8 @@ class Line:
     gateway: int
     sock: socket.socket
     framer: Framer = field(default_factory=Framer)
+    waiting: list[tuple[frames.Message, memoryview]] = field(default_factory=list)
+    """What came for the slot while a stream's predictor read the socket."""
 
 
 class Slot(threading.Thread):
@@ -116,17 +119,25 @@ class Slot(threading.Thread):
             self._part(line)
             return
         for frame in framer.feed(data):
-            message, buffers = frames.decode(frame)
-            if isinstance(message, frames.Grab):
-                self._run(line, message, buffers)
-            elif isinstance(message, frames.Want):
-                self._tell(self._loan.want(line.gateway))
-            elif isinstance(message, frames.Return):
-                self._tell(self._loan.returned(line.gateway))
+            self._take(line, *frames.decode(frame))
+            while line.waiting:
+                self._take(line, *line.waiting.pop(0))
+
+    def _take(self, line: Line, message: frames.Message, buffers: memoryview) -> None:
+        """Do what a gateway says; an item for a stream that has ended is dropped."""
+        if isinstance(message, frames.Grab):
+            self._run(line, message, buffers)
+        elif isinstance(message, frames.Want):
+            self._tell(self._loan.want(line.gateway))
+        elif isinstance(message, frames.Return):
+            self._tell(self._loan.returned(line.gateway))
 
     def _run(self, line: Line, grab: frames.Grab, buffers: memoryview) -> None:
         tickets = self._owner.admit(line.gateway, grab, buffers)
         keeps = False
+        for entry, ticket in zip(grab.entries, tickets, strict=True):
+            if grab.questions[entry.question].is_fed:
+                ticket.feed = Inbox(line, ticket.id, ticket.cancel)
 
         def say(said: list[Said], timing: Timing, is_last: bool) -> None:
             nonlocal keeps
@@ -171,6 +182,7 @@ def _replies(said: list[Said], timing: Timing, *, is_last: bool, is_credit: bool
         timing.compute_s,
         timing.encode_s,
         timing.shortages,
+        timing.recalled,
     )
 
 
@@ -181,5 +193,12 @@ def _answer(said: Said) -> Answer:
         return Answer(said.id, said.part, len(said.body), outcome)
     headers = list(reply.headers) or None
     return Answer(
-        said.id, said.part, len(said.body), outcome, reply.status, reply.content_type, headers
+        said.id,
+        said.part,
+        len(said.body),
+        outcome,
+        reply.status,
+        reply.content_type,
+        headers,
+        said.is_mixed,
     )

@@ -21,7 +21,8 @@ SHORT_ITEM_S = 0.001
 MOST_WORKERS = 4
 """Never more processes than this without being asked: each holds its own copy of the model."""
 ASYNC_SLOTS = 16
-"""Grabs at a time that share the one loop of a worker whose predictor is `async def`."""
+"""Grabs at a time where each mostly waits: on the one loop of a worker whose predictor is `async def`, or for the items
+of a stream that its client sends."""
 MIN_GAIN = 0.05
 """A larger batch must save this share of a row's cost to be worth its wait."""
 
@@ -139,17 +140,18 @@ def decide(
         settings: the model's own; None in it means "decide".
         cores: those that may be used.
         is_thread_safe: calls may run at the same time in one process, and release the GIL.
-        is_async: an `async def` predictor, whose calls share one loop.
+        is_async: calls mostly wait: those of an `async def` predictor, which share one loop, and those that take
+            a stream of items from their client and may run at the same time.
         item_s: measured cost of one item; None where it is not known.
     """
     threads = threads_of(settings, cores.count)
     room = max(1, cores.count // threads)
-    is_gpu = settings.device != "cpu"
+    is_gpu = settings.device not in ("cpu", "auto")
     is_one_process = is_gpu or is_async or is_thread_safe
     workers = settings.workers or _auto_workers(settings, room, is_one_process, item_s)
     has_more_slots = is_thread_safe and not is_gpu
     slots = settings.slots or _auto_slots(room // workers, has_more_slots, is_async, item_s)
-    # The slots of an async predictor share one loop, so they use one core at most.
+    # The slots of an async predictor share one loop, so they use one core at most; those that wait use none.
     busy = workers * threads * (1 if is_async else slots)
     counts = ((workers, "worker"), (slots, "slot"), (threads, "thread"))
     spread = f"{' x '.join(_count(n, noun) for n, noun in counts)} on {cores.why}"

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from headway.engine.cap import Cap
+from headway.engine.known import Known
 from headway.errors import HeadwayError
 from headway.model.call import Call, Result
 from headway.model.marks import Context
@@ -29,11 +30,15 @@ class Ticket(Struct, eq=False):
     call: Call | None = None
     keys: Sequence[Hashable] | None = None
     """The bucket key of each row; None where all rows may meet."""
+    names: Sequence[bytes] = ()
+    """What each row is known by (`known`); none where rows are not looked up."""
     parts: list[tuple[Sequence[int], Result]] = []
     errors: dict[int, HeadwayError] = {}
     answered: int = 0
     """Rows that have their answer or their error."""
     is_done: bool = False
+    feed: Any = None
+    """Where the items come from that its caller sends on (`inbox.Inbox`)."""
 
     def cancel(self) -> None:
         """The caller left; called from another thread."""
@@ -50,6 +55,8 @@ class Said(Struct):
     body: bytes
     error: HeadwayError | None = None
     reply: Reply | None = None
+    is_mixed: bool = False
+    """Some rows of the answer are errors."""
 
 
 @dataclass(slots=True)
@@ -62,6 +69,8 @@ class Timing:
     batches: list[int] = field(default_factory=list)
     shortages: int = 0
     """Model calls that memory did not hold."""
+    recalled: int = 0
+    """Rows that were known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,8 @@ class Bounds:
     """Rows of a model call."""
     max_body_bytes: int
     timeout_s: float
+    known: Known | None = None
+    """Rows whose answers are kept."""
 
 
 AwaitAll = Callable[[Sequence[Coroutine[Any, Any, Any]]], list[Any]]

@@ -8,6 +8,7 @@ Workers own no counters: what a grab cost rides in its replies.
 
 import gc
 import logging
+import math
 import os
 import select
 import signal
@@ -15,15 +16,17 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from headway import plugins
-from headway.engine import frames, threads
+from headway.engine import fetch, frames, threads
 from headway.engine.cancels import EarlyCancels
 from headway.engine.cap import Cap
 from headway.engine.channel import Channel
 from headway.engine.gate import Gate
 from headway.engine.grab import Run
+from headway.engine.known import known_of
 from headway.engine.messages import Cancel, Hold, Leave, Loaded, Meet, Message, Ping, Pong, Refused
 from headway.engine.orphan import end_with_parent
 from headway.engine.slot import Line, Slot
@@ -53,22 +56,32 @@ class Worker:
         spec = hold.spec
         self.spec = spec
         self._opened: Opened = open_spec(spec, hold.threads, hold.may_spin)
+        fetch.allow(self._opened, spec.settings.fetch_urls, hold.max_body_bytes)
         is_async = self._opened.signature.is_async
+        is_fed = self._opened.signature.fed is not None
         self._coroutines = _coroutines() if is_async else None
         warmth = warm(self._opened, self._coroutines)
         decision = threads.decide(
-            spec.settings,
+            replace(spec.settings, device=self._opened.device),
             hold.cores,
             is_thread_safe=self._opened.is_thread_safe,
-            is_async=is_async,
+            is_async=is_async or (is_fed and self._opened.is_thread_safe),
             item_s=warmth.item_s,
         )
+        if spec.settings.cache_bytes and not self._opened.description.is_cacheable:
+            log.warning(
+                "cache_unused", extra={"model": spec.name, "reason": _no_cache(self._opened)}
+            )
         gain = threads.choose_batch(warmth.costs) if warmth.costs else _MAX_AUTO_ROWS
         max_batch = spec.settings.max_batch or (
             gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
         )
+        self._opened.wire.max_bytes = hold.max_body_bytes
+        if self._opened.signature.is_stream:
+            max_batch = 1  # each has a slot of its own: one that waits for its client keeps no other waiting
         max_rows = spec.settings.max_rows or max(gain, 1)
-        self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s)
+        known = known_of(self._opened.wire, spec.settings, warmth.item_s)
+        self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s, known)
         self._codecs = {
             name: plugins.load("protocols", name) for name in plugins.names("protocols")
         }
@@ -111,7 +124,7 @@ class Worker:
                     question.query,
                     entry.request_id,
                 ),
-                now + budget_s,
+                math.inf if question.is_fed else now + budget_s,
                 budget_s,
                 headers.get("content-encoding", ""),
                 entry.is_alone,
@@ -168,6 +181,13 @@ class Worker:
         self._opened.close()
         if self._coroutines is not None:
             self._coroutines.close()
+
+
+def _no_cache(opened: Opened) -> str:
+    """Why no answer of a model is kept."""
+    if opened.description.is_stream:
+        return "it answers in streams, which are not kept"
+    return "its predictor says that it is not deterministic"
 
 
 def _item_batch(item_s: float | None) -> int:

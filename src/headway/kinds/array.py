@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from headway.errors import BadInput, BadOutput, SignatureError
 from headway.model.call import Block, Shape
 from headway.model.cut import Cut
-from headway.model.marks import BATCH_AXIS, Tensor
+from headway.model.marks import BATCH_AXIS, Length, Tensor
 
 TYPES: Sequence[str] = ()
 MARKS: Sequence[str] = ("Tensor",)
@@ -42,10 +42,24 @@ class ArrayField:
 
     is_json = False
 
-    def __init__(self, dtype: str, shape: Shape, *, has_batch: bool, description: str = "") -> None:
+    def __init__(
+        self,
+        dtype: str,
+        shape: Shape,
+        *,
+        has_batch: bool,
+        description: str = "",
+        names: Sequence[str | Length | None] = (),
+    ) -> None:
         self.dtype = dtype
         self.shape = shape
         self.has_batch = has_batch
+        self.axes = {
+            getattr(name, "name", name): axis for axis, name in enumerate(names) if name is not None
+        }
+        """The free axes that have names, without the rows' one."""
+        self.length = next((n for n in names if isinstance(n, Length)), None)
+        """By which rows meet."""
         self._description = description
         self._is_text = dtype == "bytes"
         is_flat = len(shape) < 2 and all(n >= 0 for n in shape)
@@ -82,6 +96,23 @@ class ArrayField:
 
     def key(self, column: Any, row: int) -> Hashable:
         """The free lengths of a row; None where there are none."""
+        lengths = self._lengths_of(column, row)
+        if lengths is None or self.length is None:
+            return lengths
+        axis = self.axes[self.length.name]
+        return tuple(
+            self.length.bucket(n) if free == axis else n
+            for free, n in zip(self._free, lengths, strict=False)
+        )
+
+    def length_of(self, column: Any, row: int) -> int:
+        """How long a row is on the axis by which rows meet."""
+        assert self.length is not None
+        lengths = self._lengths_of(column, row) or ()
+        place = self._free.index(self.axes[self.length.name])
+        return lengths[place] if place < len(lengths) else 0
+
+    def _lengths_of(self, column: Any, row: int) -> Shape | None:
         if not self._free:
             return None
         if not isinstance(column, list):
@@ -104,6 +135,8 @@ class ArrayField:
 
     def gather(self, columns: Sequence[Any]) -> Array:
         """Join columns of several calls into one new array, rows in front."""
+        if self.length is not None:
+            columns = self._equally_long(columns)
         if all(type(c) is list for c in columns):
             return self._from_lists(columns)
         if all(isinstance(c, Block) for c in columns) and self._can_chain(columns):
@@ -112,6 +145,48 @@ class ArrayField:
             return self._packed(flat).reshape(rows, *columns[0].shape[1:])
         arrays = [self.array(c) for c in columns]
         return np.concatenate(arrays) if len(arrays) > 1 else arrays[0].copy()
+
+    def _equally_long(self, columns: Sequence[Any]) -> Sequence[Any]:
+        """Pad each row to the longest, unless all are as long."""
+        found = {self.length_of(c, row) for c in columns for row in range(_rows(c))}
+        if len(found) < 2:
+            return columns
+        return [self._long(c, max(found)) for c in columns]
+
+    def _long(self, column: Any, length: int) -> Any:
+        if not isinstance(column, list):
+            return self.stretched(self.array(column), length)
+        if len(self.shape) == 1 and self.length is not None:
+            pad: Any = np.array(self.length.pad, self._np).item()
+            return [row + [pad] * (length - len(row)) for row in column]
+        rows = [self.stretched(self._from_lists([[row]]), length) for row in column]
+        return np.concatenate(rows)
+
+    def stretched(self, array: Array, length: int) -> Array:
+        """Rows of one length, padded to another."""
+        assert self.length is not None
+        axis = self.axes[self.length.name] + 1
+        widths = [(0, length - n if i == axis else 0) for i, n in enumerate(array.shape)]
+        return np.pad(array, widths, constant_values=self.length.pad)
+
+    def from_bytes(self, data: bytes) -> Array:
+        """One array from its numbers (little-endian, C order), as a stream's binary message holds them.
+
+        Raises:
+            BadInput: they are too few or too many, or none that the dtype has.
+        """
+        if self._is_text:
+            raise BadInput(where="an item of the stream", expected="JSON as text", found="bytes")
+        count, rest = divmod(len(data), self._np.itemsize)
+        fixed = math.prod(n for n in self.shape if n >= 0)
+        free = len(self._free)
+        if rest or free > 1 or (count % fixed if free and fixed else count != fixed):
+            expected = f"the bytes of {self.dtype}{_show(self.shape)}"
+            raise BadInput(where="an item of the stream", expected=expected, found=f"{len(data)}")
+        numbers = np.frombuffer(data, self._np.newbyteorder("<")).astype(self._np)
+        if numbers.dtype.kind == "b":
+            numbers = np.frombuffer(data, np.uint8) != 0
+        return numbers.reshape(self.shape)
 
     def _from_lists(self, columns: Sequence[list[Any]]) -> Array:
         values = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
@@ -327,11 +402,35 @@ def read_field(annotation: Any, marks: Sequence[Any]) -> ArrayField:
         )
     has_batch = mark.shape[:1] == (BATCH_AXIS,)
     lengths = mark.shape[1:] if has_batch else mark.shape
+    _check_lengths(mark, lengths)
     if len(lengths) > MAX_RANK or any(isinstance(n, int) and n < 0 for n in lengths):
         advice = "write a length, or None for a free one"
         raise SignatureError(where=repr(mark), found=f"shape {mark.shape}", advice=advice)
     shape = tuple(n if isinstance(n, int) else -1 for n in lengths)
-    return ArrayField(mark.dtype, shape, has_batch=has_batch, description=described or "")
+    names = [n if isinstance(n, str | Length) else None for n in lengths]
+    return ArrayField(
+        mark.dtype, shape, has_batch=has_batch, description=described or "", names=names
+    )
+
+
+def _check_lengths(mark: Tensor, lengths: Sequence[int | str | Length | None]) -> None:
+    """Raise SignatureError where a `Length` can't be served."""
+    marked = [n for n in lengths if isinstance(n, Length)]
+    if len(marked) > 1:
+        advice = "leave one, and None for the others"
+        raise SignatureError(where=repr(mark), found="several hw.Length", advice=advice)
+    for length in marked:
+        if mark.dtype == "bytes":
+            raise SignatureError(
+                where=repr(mark), found="hw.Length of texts", advice="pad numbers, or use None"
+            )
+        if not length.buckets or list(length.buckets) != sorted({*length.buckets}):
+            advice = "write lengths above 0, each once, ascending: (16, 32, 64)"
+            raise SignatureError(where=repr(mark), found=f"buckets {length.buckets}", advice=advice)
+
+
+def _rows(column: Any) -> int:
+    return len(column) if isinstance(column, list) else int(column.shape[0])
 
 
 def _limits(dtype: Any) -> tuple[int, int]:

@@ -1,131 +1,124 @@
-"""Pictures (`PIL.Image.Image`): base64 or a data URL in JSON, an encoded file elsewhere.
+"""Pictures, as `PIL.Image.Image` or by the mark `hw.Image`: encoded files on the wire.
 
-The picture is decoded whole before the predictor sees it, and never above a limit of pixels.
+A picture is decoded whole before the predictor sees it, and turned upright as its EXIF says, as its
+sender sees it. More pixels than the limit are refused by the picture's head; so are several frames,
+since nobody said which is meant. It is not resized: how belongs to the model's training.
 """
 
-import base64
-import binascii
 import io
-import warnings
-from collections.abc import Hashable, Sequence
-from typing import Any
+import struct
+from collections.abc import Sequence
+from typing import Any, get_args, get_origin
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
-from headway.errors import BadInput, BadOutput, TooLarge
-from headway.model.call import Block, Shape
+from headway.errors import BadInput, BadOutput, SignatureError, TooLarge
+from headway.model.marks import Image as Mark
+from headway.model.media import MediaField, Part
+from headway.model.values import show
 
 TYPES: Sequence[str] = ("PIL.Image.Image",)
-MARKS: Sequence[str] = ()
+MARKS: Sequence[str] = ("Image",)
 REQUIRES: Sequence[str] = ("pillow>=10",)
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64 * 2**20
+_BANDS = {"L": (), "RGB": (3,), "RGBA": (4,)}
+_DAMAGE = (
+    *(OSError, ValueError, SyntaxError, EOFError, struct.error, OverflowError),
+    *(KeyError, IndexError, TypeError, Image.DecompressionBombWarning),
+)
+"""What Pillow raises for bytes that are no picture."""
 
 
-class ImageField:
+class ImageField(MediaField):
     """One picture."""
 
-    json_type: Any = str
-    dtype = "bytes"
-    shape: Shape = ()
-    is_json = False
-    media_types: Sequence[str] = ("image/png", "image/jpeg", "image/webp")
+    what = "picture"
 
-    def schema(self) -> dict[str, Any]:
-        """JSON Schema (2020-12) of one picture."""
-        return {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
+    def __init__(self, mark: Mark | None = None, *, is_array: bool = False) -> None:
+        self._mark = mark
+        self._is_array = is_array
+        self._format = mark.format if mark else "PNG"
+        first = f"image/{self._format.lower()}"
+        known = [f"image/{f.lower()}" for f in FORMATS]
+        self.media_types = (first, *(k for k in known if k != first), "image/*")
 
-    def key(self, column: Any, row: int) -> Hashable:
-        """Nothing need be equal for two rows to meet."""
-        return None
+    def read(self, part: Part) -> Any:
+        """Decode a picture. Raises BadInput, TooLarge."""
+        image = read_image(part.content, self._mark.max_pixels if self._mark else MAX_PIXELS)
+        if self._mark is not None and image.mode != self._mark.mode:
+            image = image.convert(self._mark.mode)
+        return np.array(image) if self._is_array else image
 
-    def share_key(self, value: Any) -> Hashable:
-        """What must be equal for two rows to share this picture."""
-        return value if isinstance(value, (str, bytes)) else bytes(value)
+    def checked(self, value: Any) -> Any:
+        """A picture, or an array of its mark's shape. Raises BadOutput."""
+        if self._is_array:
+            bands = _BANDS[self._mark.mode if self._mark else "RGB"]
+            array = np.asarray(value)
+            if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] != bands:
+                expected = f"uint8{['height', 'width', *bands]}".replace("'", "")
+                raise BadOutput(expected=expected, found=f"{array.dtype}{list(array.shape)}")
+            return array.copy()
+        if not isinstance(value, Image.Image):
+            raise BadOutput(expected="a PIL.Image.Image", found=type(value).__name__)
+        return value
 
-    def gather(self, columns: Sequence[Any]) -> list[Image.Image]:
-        """Decode the pictures of several calls."""
-        return [read_image(v) for column in columns for v in column]
-
-    def from_block(self, block: Block) -> list[Any]:
-        """A column of encoded files."""
-        if block.dtype != "bytes" or len(block.shape) != 1 or len(block.data) != block.shape[0]:
-            raise BadInput(
-                where="tensor", expected="bytes[rows]", found=f"{block.dtype}{list(block.shape)}"
-            )
-        return list(block.data)
-
-    def from_media(self, body: bytes | memoryview) -> bytes:
-        """One value from a bare body."""
-        return bytes(body)
-
-    def from_file(self, content: bytes) -> str:
-        """The JSON form of a file, for an example."""
-        return base64.b64encode(content).decode()
-
-    def check(self, values: Sequence[Any]) -> list[Image.Image]:
-        """Check that a predictor answered pictures."""
-        for value in values:
-            if not isinstance(value, Image.Image):
-                raise BadOutput(expected="a PIL.Image.Image", found=type(value).__name__)
-        return list(values)
-
-    def to_block(self, column: Any) -> Block:
-        """A tensor of PNG files."""
-        return Block("bytes", (len(column),), [_png(v) for v in column])
-
-    def to_json(self, column: Any) -> list[Any]:
-        """PNG files as base64."""
-        return [base64.b64encode(_png(v)).decode() for v in column]
+    def write(self, value: Any) -> Part:
+        """Encode a picture. Raises BadOutput."""
+        image = Image.fromarray(value) if self._is_array else value
+        if self._format == "JPEG" and image.mode not in ("L", "RGB", "CMYK"):
+            image = image.convert("RGB")
+        out = io.BytesIO()
+        try:
+            image.save(out, self._format)
+        except (OSError, ValueError) as e:
+            raise BadOutput(expected=f"a picture that {self._format} can hold", found=str(e)) from e
+        return Part(out.getvalue(), "", self.media_types[0])
 
 
-def read_image(value: str | bytes | memoryview) -> Image.Image:
-    """Decode a picture.
-
-    Args:
-        value: base64 or a data URL as text, or an encoded file as bytes.
+def read_image(content: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a picture, upright.
 
     Raises:
-        BadInput: it is no picture of a known format.
+        BadInput: it is no picture of a known format, or several.
         TooLarge: it has more pixels than the limit.
     """
-    content = _from_text(value) if isinstance(value, str) else bytes(value)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise TooLarge(
-                f"a picture of {image.width} x {image.height} has more than {MAX_PIXELS} pixels"
-            )
+        image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+        pixels = image.width * image.height
+        if pixels > max_pixels:
+            raise _too_many(max_pixels, f"{image.width} x {image.height}")
+        if getattr(image, "is_animated", False):
+            raise BadInput(where="picture", expected="one frame", found="an animation")
         image.load()
-    except Image.DecompressionBombError as e:
-        raise TooLarge(f"a picture has more than {MAX_PIXELS} pixels") from e
-    except (OSError, ValueError, SyntaxError, EOFError) as e:
+        return ImageOps.exif_transpose(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
+        raise _too_many(max_pixels, "its size") from e
+    except _DAMAGE as e:
         raise BadInput(
             where="picture", expected=f"a file in {', '.join(FORMATS)}", found="other bytes"
         ) from e
-    return image
 
 
-def _from_text(text: str) -> bytes:
-    if text.startswith("data:"):
-        head, _, text = text.partition(",")
-        if not head.endswith(";base64"):
-            raise BadInput(where="picture", expected="a data URL in base64", found=head[:40])
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as e:
-        raise BadInput(where="picture", expected="base64", found="other text") from e
-
-
-def _png(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
+def _too_many(limit: int, found: str) -> TooLarge:
+    return TooLarge(f"picture: expected at most {limit} pixels, found {found}")
 
 
 def read_field(annotation: Any, marks: Sequence[Any]) -> ImageField:
-    """Make the field of a picture."""
-    return ImageField()
+    """Make the field of a picture.
+
+    Raises:
+        SignatureError: the mark stands on another type.
+    """
+    mark = next((m for m in marks if isinstance(m, Mark)), None)
+    is_picture = isinstance(annotation, type) and issubclass(annotation, Image.Image)
+    if mark is None or is_picture:
+        return ImageField(mark)
+    if (get_origin(annotation) or annotation) is np.ndarray and "uint8" in str(
+        get_args(annotation)
+    ):
+        return ImageField(mark, is_array=True)
+    advice = "annotate PIL.Image.Image or NDArray[np.uint8]"
+    raise SignatureError(where="hw.Image", found=show(annotation), advice=advice)

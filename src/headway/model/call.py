@@ -97,8 +97,18 @@ class Description:
     is_batched: bool = True
     """A whole batch reaches predict at once."""
     is_stream: bool = False
+    is_fed: bool = False
+    """It takes a stream of items, which a caller may send while it is answered."""
     is_idempotent: bool = True
     headers: Sequence[str] = ()
     """Lower-case request headers that the predictor's Context asks for."""
     media_types: Sequence[str] = ()
     """Content types, besides JSON, of a bare body that feeds the only required input."""
+    answer_types: Sequence[str] = ()
+    """Content types, besides JSON, that an answer can be written in where a caller accepts one."""
+    is_deterministic: bool = True
+
+    @property
+    def is_cacheable(self) -> bool:
+        """Whether an answer may be given again: each is whole, and the same each time."""
+        return self.is_deterministic and not self.is_stream

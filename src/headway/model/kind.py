@@ -15,19 +15,19 @@ _OURS = frozenset({"builtins", "headway", "msgspec"})
 """Packages whose types and marks no other package speaks for, so that none is looked for."""
 
 
-def field_of_type(kind: Any) -> Field | None:
-    """Make the field of a type, or of its parent, that a kind speaks for; None: no kind does."""
+def field_of_type(kind: Any, marks: Sequence[Any] = ()) -> Field | None:
+    """Make the field of a type that a kind speaks for, or for a parent of it; None: no kind does."""
     if not isinstance(kind, type):
         return None
-    parents = {f"{p.__module__}.{p.__qualname__}": p for p in kind.__mro__}
-    name, spoken = _speaker("TYPES", parents, is_ours=kind.__module__ in _OURS)
-    return _read(name, parents[spoken], ()) if name else None
+    parents = [f"{p.__module__}.{p.__qualname__}" for p in kind.__mro__]
+    name = _speaker("TYPES", parents, is_ours=kind.__module__ in _OURS)
+    return _read(name, kind, marks) if name else None
 
 
 def field_of_mark(annotation: Any, marks: Sequence[Any]) -> Field | None:
     """Make the field of an annotation whose marks a kind speaks for; None where there is none."""
     is_ours = all(type(m).__module__.partition(".")[0] in _OURS for m in marks)
-    name, _ = _speaker("MARKS", [type(m).__name__ for m in marks], is_ours=is_ours)
+    name = _speaker("MARKS", [type(m).__name__ for m in marks], is_ours=is_ours)
     return _read(name, annotation, marks) if name else None
 
 
@@ -36,14 +36,14 @@ def _read(name: str, annotation: Any, marks: Sequence[Any]) -> Field:
     return field
 
 
-def _speaker(constant: str, names: Iterable[str], *, is_ours: bool) -> tuple[str, str]:
-    """The kind that speaks for the first of these names, and that name; those of packages last."""
+def _speaker(constant: str, names: Iterable[str], *, is_ours: bool) -> str:
+    """The kind that speaks for the first of these names, or ""; those of packages last."""
     for find in (_speakers,) if is_ours else (_speakers, _others):
         known = find(constant)
         for name in names:
             if name in known:
-                return known[name], name
-    return "", ""
+                return known[name]
+    return ""
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta as Meta  # noqa: PLC0414  (a public name of ours)
 
@@ -33,18 +33,37 @@ else:
             return Annotated[list[item], BATCH]
 
 
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A free length by which rows meet: those of one bucket are padded to the longest in the call.
+
+    Each input that has the axis names it so, with the same buckets; in a row they are equally long. An
+    output that has an axis of this name is cut back to each row's own length.
+    """
+
+    name: str
+    buckets: tuple[int, ...]
+    """The largest length of each, ascending; a longer row meets only rows of its very length."""
+    pad: float = 0
+    """What stands where a row has ended."""
+
+    def bucket(self, length: int) -> int:
+        """What must be equal for rows of two lengths to meet."""
+        return next((limit for limit in self.buckets if length <= limit), length)
+
+
 class Tensor:
     """Mark of an array: its dtype and shape on the wire.
 
     Args:
         dtype: numpy's name: "float32", "int64", "bool", ...
         shape: an int is a fixed length; "batch" names the batch axis, which comes first; None or
-            another name is a free length.
+            another name is a free length, a `Length` one by which rows meet.
     """
 
     __slots__ = ("dtype", "shape")
 
-    def __init__(self, dtype: str, *shape: int | str | None) -> None:
+    def __init__(self, dtype: str, *shape: "int | str | Length | None") -> None:
         self.dtype = dtype
         self.shape = shape
 
@@ -63,6 +82,43 @@ class Rows:
     """Mark of a table: the type (dataclass, TypedDict or Struct) of one row."""
 
     row: type
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Mark of a picture: how it is read and answered. Without it a `PIL.Image.Image` comes as it was sent.
+
+    On an array of uint8 the picture is [height, width, 3] for RGB, 4 for RGBA, and [height, width] for L.
+    """
+
+    mode: Literal["L", "RGB", "RGBA"] = "RGB"
+    format: Literal["PNG", "JPEG", "WEBP"] = "PNG"
+    """Of answers."""
+    max_pixels: int = 64 * 2**20
+    """A larger one is refused before it is decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Mark of a sound: float32[samples] for one channel, else float32[samples, channels], from -1 to 1."""
+
+    rate: int
+    """Samples a second; a sound of another rate is resampled."""
+    channels: int = 1
+    """Several are mixed to one, one is copied to several; any other difference is refused."""
+    max_s: float = 600.0
+    """A longer one is refused before it is decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was sent, or as it shall be answered."""
+
+    content: bytes
+    name: str = ""
+    """As its sender calls it, or ""; never with a folder."""
+    content_type: str = "application/octet-stream"
+    """As its sender says; nobody has looked."""
 
 
 class Reject(Exception):

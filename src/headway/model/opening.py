@@ -18,6 +18,7 @@ from headway.config import ModelSpec
 from headway.errors import BundleError, ConfigError, HeadwayError, ModelFailed
 from headway.model import example, source
 from headway.model.call import Call, Description, TensorSpec
+from headway.model.padding import check_lengths, prove_padding
 from headway.model.predictor import (
     Place,
     Predictor,
@@ -43,6 +44,8 @@ class Opened:
     """Items in their JSON form."""
     note: str = ""
     """What its operator should know: why rows are not merged."""
+    device: str = "cpu"
+    """Where it runs, as far as is known."""
 
     @property
     def signature(self) -> Signature:
@@ -80,10 +83,14 @@ def open_spec(spec: ModelSpec, threads: int = 1, may_spin: bool = False) -> Open
         SignatureError: its signature can't be served.
         ModelFailed: the author's `load` raised; the cause is chained.
     """
-    options = Options(threads, may_spin, spec.settings.device, spec.settings.is_trusted)
-    where = Place(Path(spec.root).resolve(), options)
     file, _, name = spec.source.partition(":")
-    if file.endswith(".py"):
+    is_code = file.endswith(".py")
+    # What code does with a device is its own decision, which "auto" does not make for it.
+    device = "cpu" if is_code and spec.settings.device == "auto" else spec.settings.device
+    where = Place(
+        Path(spec.root).resolve(), Options(threads, may_spin, device, spec.settings.is_trusted)
+    )
+    if is_code:
         opened = _opened(_find(where.root, file, name), where, spec.name, spec.version)
     else:
         opened = _open_file(file, where, spec)
@@ -119,6 +126,7 @@ def open_predictor(what: Any, options: Options | None = None, name: str = "") ->
 
 def _opened(what: Any, where: Place, name: str, version: str) -> Opened:
     signature = read_signature(what)
+    check_lengths(signature)
     predict = what
     if isinstance(what, type):
         predictor = _made(what)
@@ -127,7 +135,19 @@ def _opened(what: Any, where: Place, name: str, version: str) -> Opened:
         predict = predictor.predict
     examples = [example.to_json(e, signature, where.root) for e in traits_of(what).examples]
     wire = Wire(signature, name=name, version=version, examples=examples)
-    return Opened(wire, predict, signature.thread_safe, examples)
+    if wire.has_lengths:
+        _prove_padding(wire, predict, examples)
+    return Opened(wire, predict, signature.thread_safe, examples, device=where.options.device)
+
+
+def _prove_padding(wire: Wire, predict: Callable[..., Any], examples: Sequence[Any]) -> None:
+    try:
+        prove_padding(wire, predict, examples)
+    except HeadwayError:
+        raise
+    # The author's own code may raise anything; whoever opens the model learns of it.
+    except (Exception, SystemExit) as e:
+        raise _failed("predict, asked an example alone and padded,", e) from e
 
 
 def _made(what: type[Predictor]) -> Predictor:
@@ -153,23 +173,32 @@ def _failed(what: str, error: BaseException) -> ModelFailed:
 
 
 def _open_file(file: str, where: Place, spec: ModelSpec) -> Opened:
-    """A bare model file: its rows are merged only after proof (rule 14 of the data path)."""
+    """A bare model file or folder: its rows are merged only after proof (rule 14 of the data path)."""
     from headway.model import proof  # noqa: PLC0415  (imports numpy, which a text predictor never needs)
 
-    model = open_weights(confine(where.root, file), where.options)
+    path = confine(where.root, file)
+    model = open_weights(path, where.options)
+    if not (model.inputs and model.outputs):
+        missing = getattr(model, "missing", "") or "it does not tell its inputs and outputs"
+        advice = "write a predictor that opens it with self.open_model and names them"
+        raise BundleError(
+            path=path.name, problem=f"can't be served with no code: {missing}; {advice}"
+        )
     reason = proof.prove_rows(model)
     inputs: list[TensorSpec] = list(model.inputs)
     outputs: list[TensorSpec] = list(model.outputs)
     if reason is not None:
         inputs = [proof.without_rows(t) for t in inputs]
         outputs = [proof.without_rows(t) for t in outputs]
-    doc = f"The model file {Path(file).name}."
+    doc = f"The model {'folder' if path.is_dir() else 'file'} {path.name}."
     signature = replace(
         of_tensors(spec.name, inputs, outputs, doc), thread_safe=model.is_thread_safe
     )
     wire = Wire(signature, name=spec.name, version=spec.version, platform=model.platform)
     note = "" if reason is None else f"rows of different requests are not merged: {reason}"
-    return Opened(wire, model, model.is_thread_safe, (), note)
+    known = "cpu" if where.options.device == "auto" else where.options.device
+    device = getattr(model, "device", known)
+    return Opened(wire, model, model.is_thread_safe, (), note, device)
 
 
 def _find(root: Path, file: str, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What a predictor may answer, in three forms: a list of values, one array, or a dict of arrays.
+"""What a predictor may answer, in four forms: a list of values, one array, a table, or a dict of arrays.
 
 An output checks an answer, cuts it for the callers whose rows it holds, joins what was cut apart,
 and gives it to JSON and to tensors. It knows nothing of requests.
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from headway.errors import BadOutput, HeadwayError, Rejected
 from headway.model.call import Block, TensorSpec
+from headway.model.columns import Columns, joined
 from headway.model.cut import Cut, whole
 from headway.model.field import Field
 from headway.model.marks import Reject
@@ -44,6 +45,10 @@ class Output(Protocol):
 
     def join(self, parts: Sequence[Any]) -> Any:
         """Rows of several, in order."""
+        ...
+
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """Each row cut to its length on the axis of this name, where it has one."""
         ...
 
     def to_json(self, values: Any) -> list[Any]:
@@ -104,6 +109,15 @@ class ListOutput:
         """Rows of several, in order."""
         return [v for part in parts for v in part]
 
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """Each row cut to its length, where rows are arrays that have the axis."""
+        at = getattr(self.field, "axes", {}).get(axis)
+        if at is None:
+            return values
+        return [
+            v if v is None else _shorter(v, at, n) for v, n in zip(values, lengths, strict=True)
+        ]
+
     def to_json(self, values: Any) -> list[Any]:
         """Values that msgspec can write."""
         return self.field.to_json(values)
@@ -161,6 +175,16 @@ class ArrayOutput:
         """Rows of several, in order."""
         return join_cuts(parts)
 
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """Each row cut to its length, where the array has the axis; rows of several lengths become a list."""
+        at = self.field.axes.get(axis)
+        if at is None:
+            return values
+        array = values.array
+        if len(set(lengths)) == 1:
+            return whole(_shorter(array, at + 1, lengths[0]))
+        return [_shorter(row, at, n) for row, n in zip(array, lengths, strict=True)]
+
     def to_json(self, values: Any) -> list[Any]:
         """Nested lists."""
         lists: list[Any] = self.field.to_json(values)
@@ -177,6 +201,61 @@ class ArrayOutput:
     def empty(self) -> Any:
         """No rows."""
         return whole(self.field.empty())
+
+
+class TableOutput:
+    """One table for the whole batch: columns of values, a row of them for each row."""
+
+    def __init__(self, field: Any) -> None:
+        self.field = field
+
+    @property
+    def specs(self) -> list[TensorSpec]:
+        """A tensor for each column."""
+        return [TensorSpec(n, f.dtype, f.shape, f.is_json) for n, f in self.field.parts.items()]
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of one row."""
+        schema: dict[str, Any] = self.field.schema()
+        return schema
+
+    def check(self, output: Any, rows: int) -> tuple[Columns, Errors]:
+        """Check columns, rows and values."""
+        return self.field.check_batch(output, rows), {}
+
+    def check_item(self, value: Any) -> Any:
+        """Never asked: a table is always a batch."""
+        return self.field.check([value])[0]
+
+    def split(self, values: Any, sizes: Sequence[int]) -> Sequence[Any]:
+        """The rows in parts of so many each, in order."""
+        return _slices(values, sizes)
+
+    def join(self, parts: Sequence[Any]) -> Any:
+        """Rows of several, in order."""
+        return joined(parts, list(self.field.parts))
+
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """A row has no axis to be cut on."""
+        return values
+
+    def to_json(self, values: Any) -> list[Any]:
+        """Objects, one a row."""
+        lists: list[Any] = self.field.to_json(values)
+        return lists
+
+    def first(self, values: Any) -> Any:
+        """The first row as an object."""
+        return self.field.to_json(values[:1])[0]
+
+    def to_blocks(self, values: Any) -> list[tuple[str, Block]]:
+        """A tensor for each column."""
+        columns = self.field.to_parts(values)
+        return [(n, part.to_block(columns[n])) for n, part in self.field.parts.items()]
+
+    def empty(self) -> Any:
+        """No rows."""
+        return self.field.empty()
 
 
 class ColumnsOutput:
@@ -232,6 +311,10 @@ class ColumnsOutput:
             return [v for part in parts for v in part]
         return {n: join_cuts([p[n] for p in parts]) for n in self.columns}
 
+    def cut_back(self, values: Any, axis: str, lengths: Sequence[int]) -> Any:
+        """Each row of each array cut to its length."""
+        return {n: self.columns[n].cut_back(v, axis, lengths) for n, v in values.items()}
+
     def to_json(self, values: Any) -> list[Any]:
         """Objects, one a row."""
         if isinstance(values, list):
@@ -266,6 +349,10 @@ def join_cuts(parts: Sequence[Any]) -> Any:
     import numpy as np  # noqa: PLC0415  (predictors without arrays never import it)
 
     return whole(np.concatenate([p.array for p in parts]))
+
+
+def _shorter(array: Any, axis: int, length: int) -> Any:
+    return array[(slice(None),) * axis + (slice(0, length),)]
 
 
 def _slices(values: Any, sizes: Sequence[int]) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 
 from headway import plugins
 from headway.errors import BundleError
+from headway.model import formats
 from headway.model.weights import Model, Options
 
 Example = Mapping[str, Any]
@@ -45,7 +46,7 @@ class Predictor:
     idempotent: bool = True
     """May be asked again when a worker died with the request."""
     deterministic: bool = True
-    """The same inputs always get the same answer. The cache will ask; nothing else reads it yet."""
+    """The same inputs, with the same declared headers, always get the same answer: it may be kept."""
     thread_safe: bool = False
     """`predict` may run in several threads at the same time."""
     headers: Sequence[str] = ()
@@ -75,7 +76,7 @@ class Predictor:
         return confine(self._where().root, name)
 
     def open_model(self, name: str) -> Model:
-        """Open a file of weights with the runtime that its suffix names.
+        """Open a file, or a folder, of weights with the runtime that opens its format.
 
         Raises:
             BundleError: there is no such file, or nothing opens it.
@@ -104,33 +105,21 @@ def confine(root: Path, name: str) -> Path:
     return path
 
 
-def runtime_of(path: Path) -> str | None:
-    """Name the runtime that opens a file of this name, or None."""
-    for name in plugins.in_turn("runtimes"):
-        if path.name.endswith(tuple(plugins.literal("runtimes", name, "SUFFIXES"))):
-            return name
-    return None
-
-
 def open_weights(path: Path, options: Options) -> Model:
-    """Open a file of weights with the runtime that its suffix names.
+    """Open a file, or a folder, of weights with the runtime that opens its format.
 
     Raises:
         BundleError: there is no such file, or nothing opens it.
     """
     if not path.exists():
         raise BundleError(path=path.name, problem="there is no such file")
-    name = runtime_of(path)
+    name = formats.runtime_of(path)
     if name is None:
-        known = [s for n in plugins.in_turn("runtimes") for s in _suffixes(n)]
-        raise BundleError(path=path.name, problem=f"no runtime opens it; known: {', '.join(known)}")
+        raise BundleError(
+            path=path.name, problem=f"no runtime opens it; {formats.known(path.is_dir())}"
+        )
     model: Model = plugins.load("runtimes", name).open_model(path, options)
     return model
-
-
-def _suffixes(runtime: str) -> Sequence[str]:
-    suffixes: Sequence[str] = plugins.literal("runtimes", runtime, "SUFFIXES")
-    return suffixes
 
 
 def source_folder(what: type | Callable[..., Any]) -> Path:

@@ -6,15 +6,15 @@ without. Nothing of the user's is imported here, only its text is read, and no p
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from headway import config, plugins
+from headway import config
 from headway.config import Entry, Layer, ModelSettings, ModelSpec, ServerSettings
 from headway.errors import ConfigError
-from headway.model import document, source
+from headway.model import document, formats, source
 from headway.model.document import Node
 
 FILE: Final = "headway.yaml"
@@ -121,12 +121,6 @@ def check_name(name: str, where: str) -> str:
     return name
 
 
-def suffixes() -> Iterator[str]:
-    """The file name endings that runtimes open; those of installed packages come last."""
-    for runtime in plugins.in_turn("runtimes"):
-        yield from (s for s in plugins.literal("runtimes", runtime, "SUFFIXES") if s != ".py")
-
-
 def _split(target: str) -> tuple[Path, str]:
     """`file.py:Name` in its two parts."""
     head, colon, name = target.rpartition(":")
@@ -148,15 +142,15 @@ def _missing(path: Path) -> str:
 def _in_root(root: Path, file: str, name: str, where: str, model_name: str = "") -> _Found:
     """One model from a file below a root, both as somebody wrote them."""
     path = _confined(root, file, where)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(where=where, problem=f"{file!r}: {_missing(path)}")
-    if path.suffix == ".py":
+    if path.suffix == ".py" and path.is_file():
         shown = path.relative_to(root.resolve()).as_posix()
         if name:
             source.check(path, name, shown)
         text = f"{shown}:{name or source.only(path, shown)}"
     else:
-        _check_suffix(path.name, where)
+        _check_format(path, where)
         text = path.relative_to(root.resolve()).as_posix()
     return _Found(model_name or _name_from(path, where), root.resolve(), text)
 
@@ -169,11 +163,17 @@ def _confined(root: Path, relative: str, where: str) -> Path:
     return path
 
 
-def _check_suffix(file: str, where: str) -> None:
-    if not any(file.endswith(suffix) for suffix in suffixes()):
-        endings = ", ".join([".py", *sorted(suffixes())])
-        problem = f"{file!r} has no ending that can be served; known: {endings}"
-        raise ConfigError(where=where, problem=problem)
+def _check_format(path: Path, where: str) -> None:
+    """Say that nothing opens a model, before a server is started for it."""
+    if formats.runtime_of(path):
+        return
+    if path.is_dir():
+        problem = f"{path.name!r} is no model's folder"
+    elif formats.is_claimed(path.name):
+        problem = f"{path.name!r} holds no model of a known format, whatever its ending says"
+    else:
+        problem = f"{path.name!r} has no ending that can be served"
+    raise ConfigError(where=where, problem=f"{problem}; {formats.known(path.is_dir())}")
 
 
 def _name_from(path: Path, where: str) -> str:
@@ -189,10 +189,12 @@ def _in_folder(folder: Path, prefix: str) -> _Folder:
 
 
 def _only_file(folder: Path) -> _Found:
-    """The model of a folder that names none: its only predictor file, else its only model file."""
+    """The model of a folder that names none: its only predictor file, else itself, else its only model file."""
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "_")))
     python = [p for p in files if p.suffix == ".py" and _may_predict(p)]
-    choices = python or [p for p in files if p.name.endswith(tuple(suffixes()))]
+    if not python and formats.runtime_of(folder):
+        return _in_root(folder, ".", "", str(folder))
+    choices = python or [p for p in files if formats.runtime_of(p)]
     if len(choices) == 1:
         return _in_root(folder, choices[0].name, "", str(choices[0]))
     what = "several: " + ", ".join(p.name for p in choices) if choices else "none"

@@ -18,13 +18,16 @@ from headway.errors import SignatureError
 from headway.model.call import TensorSpec
 from headway.model.field import Field
 from headway.model.kind import field_of_mark, field_of_type
-from headway.model.marks import BatchMark, Context, Reject, Tensor
-from headway.model.output import ArrayOutput, ColumnsOutput, ListOutput, Output
+from headway.model.marks import BatchMark, Context, Reject, Rows, Tensor
+from headway.model.nested import nested_field
+from headway.model.output import ArrayOutput, ColumnsOutput, ListOutput, Output, TableOutput
 from headway.model.predictor import Predictor, traits_of
+from headway.model.series import SeriesField
 from headway.model.values import (
-    ValueField,
     bare,
     marks_of,
+    plain,
+    read_plain,
     show,
     struct_fields,
     value_field,
@@ -36,6 +39,13 @@ _STREAMS = (
     *(collections.abc.Iterator, collections.abc.Generator, collections.abc.Iterable),
     *(collections.abc.AsyncIterator, collections.abc.AsyncGenerator, collections.abc.AsyncIterable),
 )
+_FEEDS = {
+    collections.abc.Iterator: False,
+    collections.abc.Iterable: False,
+    collections.abc.AsyncIterator: True,
+    collections.abc.AsyncIterable: True,
+}
+"""What a parameter that takes a stream is annotated with, and whether it is an async one."""
 _PLAIN_DEFAULTS = "give it a default that JSON can hold, or none"
 
 
@@ -70,6 +80,7 @@ class Signature:
     """Name of the parameter that gets the request's Context."""
     headers: Sequence[str] = ()
     idempotent: bool = True
+    deterministic: bool = True
     thread_safe: bool = False
     has_rows: bool = True
     """False for a model file whose first axis is not proven to be rows: each request is a call."""
@@ -78,6 +89,11 @@ class Signature:
     def is_flat(self) -> bool:
         """The only input is a table's row: its fields are the inputs."""
         return len(self.parameters) == 1 and hasattr(self.parameters[0].field, "row_type")
+
+    @property
+    def fed(self) -> Parameter | None:
+        """The input that is a stream of items."""
+        return next((p for p in self.parameters if isinstance(p.field, SeriesField)), None)
 
 
 def read_signature(what: Any) -> Signature:
@@ -96,6 +112,8 @@ def read_signature(what: Any) -> Signature:
     parameters, context = _parameters(function, hints, name, has_self=is_class)
     is_batched = any(p.is_batched for p in parameters)
     output, is_stream = _output(hints.get("return", MISSING), name, is_batched=is_batched)
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    _check_feeds(parameters, name, is_stream=is_stream, is_async=is_async)
     traits = traits_of(what)
     return Signature(
         name=name,
@@ -104,10 +122,11 @@ def read_signature(what: Any) -> Signature:
         output=output,
         is_batched=is_batched,
         is_stream=is_stream,
-        is_async=inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
+        is_async=is_async,
         context=context,
         headers=tuple(h.lower() for h in traits.headers),
         idempotent=traits.idempotent,
+        deterministic=traits.deterministic,
         thread_safe=traits.thread_safe,
     )
 
@@ -256,8 +275,8 @@ def _annotation(p: inspect.Parameter, hints: Mapping[str, Any], where: str) -> A
 
 
 def _parameter(p: inspect.Parameter, annotation: Any, where: str) -> Parameter:
-    field, is_batched = _read_field(annotation, where)
-    _refuse_nested_kinds(field, where)
+    series = _series(annotation, where)
+    field, is_batched = (series, False) if series is not None else _read_field(annotation, where)
     if getattr(field, "is_columnar", False):
         advice = "give each array its own parameter"
         raise SignatureError(where=where, found="a struct of arrays", advice=advice)
@@ -267,16 +286,35 @@ def _parameter(p: inspect.Parameter, annotation: Any, where: str) -> Parameter:
     return Parameter(p.name, field, is_batched, default)
 
 
-def _refuse_nested_kinds(field: Field, where: str) -> None:
-    """A kind inside of a struct can be answered, but not read yet."""
-    if not isinstance(field, ValueField):
-        return
-    try:
-        msgspec.json.schema(field.json_type)
-    except TypeError as e:
-        advice = "give it a parameter of its own"
-        found = "an image, array or table inside of another type"
-        raise SignatureError(where=where, found=found, advice=advice) from e
+def _check_feeds(
+    parameters: Sequence[Parameter], name: str, *, is_stream: bool, is_async: bool
+) -> None:
+    """A stream is answered while it comes, and waited for as its predictor waits."""
+    feeds = [p for p in parameters if isinstance(p.field, SeriesField)]
+    where = f"{name}: parameter {feeds[-1].name!r}" if feeds else ""
+    if len(feeds) > 1:
+        advice = "take one stream whose items tell what they are"
+        raise SignatureError(where=where, found="a second stream", advice=advice)
+    if feeds and not is_stream:
+        advice = "answer a stream too: `-> Iterator[...]`, of one item if there is one answer"
+        raise SignatureError(where=where, found="a stream without one as the answer", advice=advice)
+    if feeds and feeds[0].field.is_async is not is_async:  # type: ignore[attr-defined]
+        kind = "AsyncIterator[...]" if is_async else "Iterator[...]"
+        other = "an `async def`" if is_async else "a `def`"
+        advice = f"take {kind} in {other}"
+        raise SignatureError(where=where, found="a stream of the other kind", advice=advice)
+
+
+def _series(annotation: Any, where: str) -> SeriesField | None:
+    """The field of a parameter that takes a stream; None where it is none."""
+    origin = get_origin(bare(annotation))
+    if origin not in _FEEDS:
+        return None
+    field, is_batched = _read_field(get_args(bare(annotation))[0], where)
+    if is_batched:
+        advice = "a stream has one item after another: take plain types, not a batch"
+        raise SignatureError(where=where, found="a stream of batches", advice=advice)
+    return SeriesField(field, is_async=_FEEDS[origin])
 
 
 def _check_default(field: Field, default: Any, where: str, *, is_batched: bool) -> None:
@@ -286,8 +324,9 @@ def _check_default(field: Field, default: Any, where: str, *, is_batched: bool) 
             where=where, found=found, advice="a default stands for one row; leave it out"
         )
     try:
-        msgspec.json.encode(default)
-        msgspec.convert(default, field.json_type)
+        msgspec.json.encode(default, enc_hook=plain)
+        wanted = getattr(field, "default_type", field.json_type)
+        msgspec.convert(default, wanted, dec_hook=read_plain)
     except (TypeError, msgspec.ValidationError, msgspec.EncodeError) as e:
         raise SignatureError(
             where=where, found=f"the default {default!r}", advice=_PLAIN_DEFAULTS
@@ -308,26 +347,28 @@ def _read_field(annotation: Any, where: str) -> tuple[Field, bool]:
     if field_of_kind is not None:
         return field_of_kind, bool(getattr(field_of_kind, "has_batch", False))
     _refuse_bare(annotation, where)
-    return value_field(annotation, where), False
+    return nested_field(annotation, where) or value_field(annotation, where), False
 
 
 def _of_kind(annotation: Any, marks: Sequence[Any], where: str) -> Field | None:
     try:
-        return field_of_mark(bare(annotation), marks) or field_of_type(bare(annotation))
+        return field_of_mark(bare(annotation), marks) or field_of_type(bare(annotation), marks)
     except SignatureError as e:
         raise SignatureError(f"{where}: {e.message}", **e.fields) from e
 
 
 def _refuse_bare(annotation: Any, where: str) -> None:
-    """Arrays and tables say their shape by a mark; a bare one is the likeliest mistake of all."""
+    """Arrays say their shape by a mark; a bare one is the likeliest mistake of all."""
     origin = get_origin(bare(annotation)) or bare(annotation)
     place = f"{getattr(origin, '__module__', '')}.{getattr(origin, '__qualname__', '')}"
     if place == "numpy.ndarray":
         advice = 'write Annotated[NDArray[np.float32], hw.Tensor("float32", "batch", 10)]'
         raise SignatureError(where=where, found="an array without its mark", advice=advice)
-    if place.startswith("pandas.") and place.endswith(".DataFrame"):
-        advice = "write Annotated[pd.DataFrame, hw.Rows(Row)] with a dataclass Row"
-        raise SignatureError(where=where, found="a table without its mark", advice=advice)
+    if any(isinstance(m, Rows) for m in marks_of(annotation)):
+        advice = "annotate a pandas.DataFrame, polars.DataFrame or pyarrow.Table"
+        raise SignatureError(
+            where=where, found=f"hw.Rows of {show(bare(annotation))}", advice=advice
+        )
 
 
 def _output(annotation: Any, name: str, *, is_batched: bool) -> tuple[Output, bool]:
@@ -366,7 +407,7 @@ def _read_output(annotation: Any, where: str) -> tuple[Output, bool]:
         return ColumnsOutput(columns), True
     field = _item_output(annotation, where, may_batch=True)
     if getattr(field, "row_type", None) is not None:
-        return ListOutput(field), True
+        return TableOutput(field), True
     if getattr(field, "has_batch", False):
         return ArrayOutput(field), True
     return ListOutput(field), False

@@ -5,6 +5,7 @@ A column of them is a list with one value a row. Arrays, images and tables are k
 
 import dataclasses
 import enum
+import functools
 import math
 import types
 import typing
@@ -33,13 +34,35 @@ def plain(value: Any) -> Any:
     """
     if hasattr(value, "tolist"):
         return value.tolist()
-    field = field_of_type(type(value))
+    try:
+        field = _field_of(type(value))  # type: ignore[arg-type]
+    except SignatureError as e:  # a table without its mark, somewhere within an answer
+        raise TypeError(e.message) from e
     if field is None:
         raise TypeError(f"{type(value).__qualname__} can't be written as JSON")
     return field.to_json([value])[0]
 
 
-def _schema_hook(kind: type) -> dict[str, Any]:
+def read_plain(kind: type, value: Any) -> Any:
+    """Make a kind's value of values of JSON: a `dec_hook`.
+
+    Raises:
+        ValueError: it is none; msgspec adds its place.
+        TypeError: nothing of this type is read from JSON.
+    """
+    read = getattr(_field_of(kind), "from_plain", None)
+    if read is None:
+        raise TypeError(f"{kind.__qualname__} can't be read from JSON")
+    return read(value)
+
+
+@functools.lru_cache(256)
+def _field_of(kind: Any) -> Field | None:
+    return field_of_type(kind)
+
+
+def schema_hook(kind: type) -> dict[str, Any]:
+    """The JSON Schema of a kind within a type that msgspec knows."""
     field = field_of_type(kind)
     if field is None:
         raise NotImplementedError
@@ -70,7 +93,7 @@ class ValueField:
     def schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of one value."""
         (schema,), components = msgspec.json.schema_components(
-            [self.declared], schema_hook=_schema_hook, ref_template=REF_TEMPLATE
+            [self.declared], schema_hook=schema_hook, ref_template=REF_TEMPLATE
         )
         return {**schema, "$defs": components} if components else schema
 
@@ -101,7 +124,7 @@ class ValueField:
 
     def _parse(self, text: Any) -> Any:
         try:
-            value = msgspec.json.decode(text, type=self.json_type)
+            value = msgspec.json.decode(text, type=self.json_type, dec_hook=read_plain)
         except (msgspec.DecodeError, ValueError, RecursionError) as e:
             raw = text.encode() if isinstance(text, str) else text
             raise BadInput(f"an element that must hold JSON: {told(e, raw)}") from None
@@ -117,12 +140,12 @@ class ValueField:
                 raise BadOutput(expected="an integer of 64 bits", found="a larger one")
             return list(values)
         try:
-            return msgspec.convert(values, self._column_type)  # type: ignore[no-any-return]
+            return msgspec.convert(values, self._column_type, dec_hook=read_plain)  # type: ignore[no-any-return]
         except (msgspec.ValidationError, TypeError, ValueError, RecursionError):
             pass
         try:
             simple = msgspec.to_builtins(values, enc_hook=plain, builtin_types=(bytes,))
-            return msgspec.convert(simple, self._column_type)  # type: ignore[no-any-return]
+            return msgspec.convert(simple, self._column_type, dec_hook=read_plain)  # type: ignore[no-any-return]
         except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as e:
             raise BadOutput(
                 f"the model's answer is not what its signature promises: {told(e)}"
@@ -331,7 +354,7 @@ def _text(value: Any) -> str:
 def convert_input(values: Any, column_type: Any) -> list[Any]:
     """Check values against a type and its limits. Raises BadInput."""
     try:
-        return msgspec.convert(values, column_type)  # type: ignore[no-any-return]
+        return msgspec.convert(values, column_type, dec_hook=read_plain)  # type: ignore[no-any-return]
     except (msgspec.ValidationError, RecursionError) as e:
         raise BadInput(told(e)) from None
 
@@ -365,9 +388,11 @@ def _tensor_of(annotation: Any) -> tuple[str, bool]:
 
 def _flat_parts(annotation: Any) -> dict[str, Field] | None:
     fields = struct_fields(bare(annotation))
-    if not fields:
-        return None
-    may_lack = struct_optional(bare(annotation))
+    return flat_parts(fields, struct_optional(bare(annotation))) if fields else None
+
+
+def flat_parts(fields: Mapping[str, Any], may_lack: frozenset[str]) -> dict[str, Field] | None:
+    """A field for each scalar of a struct; None where one is no scalar."""
     parts: dict[str, Field] = {}
     for name, hint in fields.items():
         inner, has_none = without_none(hint)
@@ -379,7 +404,7 @@ def _flat_parts(annotation: Any) -> dict[str, Field] | None:
 
 def _refuse_unknown(annotation: Any, where: str) -> None:
     try:
-        msgspec.json.schema_components([annotation], schema_hook=_schema_hook)
+        msgspec.json.schema_components([annotation], schema_hook=schema_hook)
         msgspec.json.Decoder(annotation)
     except (TypeError, NotImplementedError, RecursionError, NameError) as e:
         reason = str(e).splitlines()[-1] if str(e) else type(e).__name__

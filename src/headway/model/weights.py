@@ -16,12 +16,17 @@ class Options:
     may_spin: bool = False
     """Idle threads may burn their core waiting for work."""
     device: str = "cpu"
+    """"cpu", "cuda:0", or "auto": cuda:0 where the library sees one, else cpu."""
     is_trusted: bool = False
     """The operator has said, in the config, that the author may run code on this machine."""
 
 
 class Model(Protocol):
-    """An opened file of weights: called with arrays, answers an array, or a dict of several."""
+    """An opened file of weights: called with arrays, answers an array, or a dict of several.
+
+    May also have `device` (where it runs, if not on the CPU), `words` (texts that it tells apart), and, where
+    `inputs` or `outputs` are empty, `missing` (what the file would have to hold to be served with no code).
+    """
 
     native: Any
     """The library's own object."""

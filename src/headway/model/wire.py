@@ -7,17 +7,22 @@ state but what it made of the signature; any number of threads may use it.
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
-from headway.errors import BadInput, BadOutput, UnsupportedMedia
+from headway.errors import BadInput, BadOutput, CallerError, UnsupportedMedia
 from headway.model import item
+from headway.model.accepting import preferred
 from headway.model.call import Block, Call, Description, Result, TensorSpec
 from headway.model.counting import count_rows, may_exceed
 from headway.model.field import Field
+from headway.model.form import read_form
 from headway.model.integers import larger
+from headway.model.media import Fetch, Part, placed, takes
+from headway.model.nested import fetch_with
 from headway.model.signature import Parameter, Signature
-from headway.model.values import ValueField, plain
+from headway.model.values import StructField, ValueField, plain, read_plain
 from headway.model.wording import told
 
 BULK_BYTES = 16 * 2**10
@@ -47,22 +52,28 @@ class Wire:
         examples: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.signature = signature
-        self.max_rows = sys.maxsize
+        self.max_rows = self.max_bytes = sys.maxsize
         self._output = signature.output
         self._parameters = signature.parameters
         self._batched = [p for p in signature.parameters if p.is_batched]
         self._shared = [p for p in signature.parameters if not p.is_batched]
         self._keyed = [p for p in self._batched if any(n < 0 for n in p.field.shape)]
         self._has_keys = signature.is_batched and bool(self._keyed or self._shared)
+        self._measured = [p for p in self._batched if getattr(p.field, "length", None)]
+        self.has_lengths = bool(self._measured)
+        """Rows of several lengths may share a call, padded."""
         self._fed = _fed(signature)
         self._inputs = _inputs(signature)
         self._plain_inputs = _plain_inputs(signature)
         one: Any = item.item_type(signature)
-        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(one | list[one]).decode
+        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(
+            one | list[one], dec_hook=read_plain
+        ).decode
         self._getters = item.getters(signature)
         self._encode = msgspec.json.Encoder(enc_hook=plain).encode
         self._bulk = _bulk_reader(signature)
         self._is_open = any(getattr(p.field, "is_open", False) for p in signature.parameters)
+        self._table = _table(signature)
         self._is_output_open = getattr(getattr(signature.output, "field", None), "is_open", False)
         self.description = Description(
             name=name or signature.name,
@@ -76,9 +87,12 @@ class Wire:
             examples=tuple(examples),
             is_batched=signature.is_batched,
             is_stream=signature.is_stream,
+            is_fed=signature.fed is not None,
             is_idempotent=signature.idempotent,
             headers=tuple(signature.headers),
             media_types=tuple(_media_types(self._fed.field)) if self._fed is not None else (),
+            is_deterministic=signature.deterministic,
+            answer_types=_answer_types(signature),
         )
 
     # Reading
@@ -115,12 +129,55 @@ class Wire:
         """
         media = content_type.lower().partition(";")[0].strip()
         fed = self._fed
-        if fed is None or media not in self.description.media_types:
+        if fed is None or not takes(media, self.description.media_types):
             expected = ", ".join(("application/json", *self.description.media_types))
             raise UnsupportedMedia(what="content type", found=media, expected=expected)
+        if media in getattr(fed.field, "row_types", ()):
+            return self._read_table(fed, content_type, body)
         columns = {p.name: [p.default] for p in self._parameters if p is not fed}
         value = _from_media(fed.field, media, body)
         return Call(1, {fed.name: [value], **columns}, is_single=True)
+
+    def read_form(self, parts: Sequence[tuple[str, Part]]) -> Call:
+        """Read the parts of a form, by the names of the inputs, as one item.
+
+        Raises:
+            BadInput: one is unknown, missing, given twice, or not of its type.
+        """
+        return read_form(self.signature, parts)
+
+    def fetch_with(self, fetch: Fetch) -> None:
+        """Let files be got by their URLs."""
+        for p in self._parameters:
+            fetch_with(p.field, fetch)
+
+    def _read_table(self, fed: Parameter, content_type: str, body: bytes | memoryview) -> Call:
+        """Read a body of many rows as the only required input."""
+        read: Any = fed.field
+        column = read.read_rows(content_type, body, self.max_rows, self.max_bytes)
+        rows = len(column)
+        others = {p.name: [p.default] * rows for p in self._parameters if p is not fed}
+        return Call(rows, {fed.name: column, **others})
+
+    def read_query(self, query: str) -> Call:
+        """Read the inputs beside a stream of items from a query string; the items come later.
+
+        Raises:
+            BadInput: one is unknown, missing, given twice, or not of its type.
+        """
+        given = _fields(query)
+        fed = self.signature.fed
+        others = [p for p in self._parameters if p is not fed]
+        if unknown := given.keys() - {p.name for p in others}:
+            known = ", ".join(p.name for p in others) or "none"
+            raise BadInput(f"query: there is no input named {min(unknown)!r}; known: {known}")
+        columns: dict[str, Any] = {fed.name: [[]]} if fed is not None else {}
+        for p in others:
+            if p.name not in given and not p.is_optional:
+                raise BadInput(f"query: input {p.name!r} is missing")
+            value = _from_text(p, given[p.name]) if p.name in given else p.default
+            columns[p.name] = [value]
+        return Call(1, columns, is_single=True)
 
     def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
         """Read named tensors with the rows in front.
@@ -194,6 +251,8 @@ class Wire:
         """The bucket key of each row: only rows of equal keys may meet; None where all may."""
         if not self._has_keys:
             return None
+        if len(self._measured) > 1:
+            self._check_lengths(call)
         return [
             (
                 *(p.field.key(call.columns[p.name], row) for p in self._keyed),
@@ -201,6 +260,41 @@ class Wire:
             )
             for row in range(call.rows)
         ]
+
+    def length(self, call: Call, row: int) -> int:
+        """How long a row is on the axis by which rows meet."""
+        first = self._measured[0]
+        return int(first.field.length_of(call.columns[first.name], row))  # type: ignore[attr-defined]
+
+    def _check_lengths(self, call: Call) -> None:
+        """Refuse a row whose inputs differ in a length that they share. Raises BadInput."""
+        for row in range(call.rows):
+            found = {
+                p.name: p.field.length_of(call.columns[p.name], row)  # type: ignore[attr-defined]
+                for p in self._measured
+            }
+            if len(set(found.values())) > 1:
+                told = ", ".join(f"{name} {length}" for name, length in found.items())
+                raise BadInput(where=f"row {row}", expected="inputs of one length", found=told)
+
+    def stretched(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call, padded to the end of their bucket; for the proof that it changes nothing."""
+        fields: dict[str, Any] = {p.name: p.field for p in self._measured}
+        return {
+            name: fields[name].stretched(
+                value, fields[name].length.bucket(fields[name].length_of(value, 0))
+            )
+            if name in fields
+            else value
+            for name, value in arguments.items()
+        }
+
+    def cut_back(self, result: Result, call: Call, rows: Sequence[int] | None) -> Result:
+        """Cut each row of an answer to the length that its question had."""
+        name = self._measured[0].field.length.name  # type: ignore[attr-defined]
+        asked = range(call.rows) if rows is None else rows
+        lengths = [self.length(call, row) for row in asked]
+        return Result(self._output.cut_back(result.values, name, lengths), result.errors)
 
     def gather(self, parts: Sequence[tuple[Call, Sequence[int] | None]]) -> dict[str, Any]:
         """Make the arguments of one model call.
@@ -212,13 +306,14 @@ class Wire:
             BadInput: a value of one of them does not fit.
         """
         arguments: dict[str, Any] = {
-            p.name: p.field.gather(
+            p.name: _gathered(
+                p,
                 [
                     call.columns[p.name]
                     if rows is None
                     else _take(p.field, call.columns[p.name], rows)
                     for call, rows in parts
-                ]
+                ],
             )
             for p in self._batched
         }
@@ -227,15 +322,19 @@ class Wire:
             arguments[p.name] = self._value(p, call, rows[0] if rows else 0)
         return arguments
 
+    def identity(self, call: Call, row: int) -> list[Hashable]:
+        """What must be equal for two rows to be the same question. Raises BadInput."""
+        return [p.field.share_key(self._value(p, call, row)) for p in self._parameters]
+
     def item(self, call: Call, row: int) -> dict[str, Any]:
         """Make the arguments of a call for one item. Raises BadInput."""
         return {p.name: self._value(p, call, row) for p in self._parameters}
 
     def _value(self, parameter: Parameter, call: Call, row: int) -> Any:
         column = call.columns[parameter.name]
-        if isinstance(parameter.field, ValueField):
+        if type(parameter.field) in (ValueField, StructField):
             return column[row]
-        return parameter.field.gather([_take(parameter.field, column, range(row, row + 1))])[0]
+        return _gathered(parameter, [_take(parameter.field, column, range(row, row + 1))])[0]
 
     # Scattering
 
@@ -290,6 +389,21 @@ class Wire:
         """Write one answer, or one item of a stream, as JSON."""
         return self._written(self._output.first([value]))
 
+    def write_media(self, accept: str, result: Result) -> tuple[str, bytes] | None:
+        """Write the answer in a content type that is preferred to JSON; None where JSON is right.
+
+        Args:
+            accept: what the caller accepts, as in HTTP (RFC 9110 section 12.5.1).
+            result: the answer.
+
+        Raises:
+            UnsupportedMedia: a library that it needs is missing.
+        """
+        if self._table is None:
+            return None
+        media = preferred(accept, self.description.answer_types)
+        return (media, self._table(media, result.values)) if media else None
+
     def _written(self, value: Any) -> bytes:
         try:
             text = self._encode(value)
@@ -305,6 +419,31 @@ class Wire:
         if self.signature.has_rows:
             return blocks
         return [(n, Block(b.dtype, b.shape[1:], b.data)) for n, b in blocks]
+
+
+def _fields(query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100, errors="strict")
+    except ValueError:
+        raise BadInput(
+            where="query", expected="at most 100 fields in UTF-8", found="others"
+        ) from None
+    if len(dict(pairs)) != len(pairs):
+        raise BadInput(where="query", expected="each input once", found="one given twice")
+    return dict(pairs)
+
+
+def _from_text(parameter: Parameter, text: str) -> Any:
+    """A value as a query writes it: plain where its type is plain, else JSON."""
+    kind = parameter.field.json_type
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as e:
+        plain_error = e
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except _UNREADABLE:
+        raise BadInput(f"query: input {parameter.name!r}: {plain_error}") from None
 
 
 Input = tuple[TensorSpec, Parameter, tuple[str, Field]]
@@ -353,10 +492,34 @@ def _bulk_reader(signature: Signature) -> Any:
     return bulk.BulkReader(fields) if bulk.can_read(fields) else None
 
 
+def _gathered(parameter: Parameter, columns: Sequence[Any]) -> Any:
+    try:
+        return parameter.field.gather(columns)
+    except CallerError as e:
+        raise placed(e, parameter.name) from e
+
+
 def _fed(signature: Signature) -> Parameter | None:
     """The parameter that a bare body feeds: the only required one, or the first where none is."""
     needed = [p for p in signature.parameters if not p.is_optional] or signature.parameters[:1]
     return needed[0] if len(needed) == 1 else None
+
+
+def _tables(signature: Signature) -> list[Any]:
+    """The fields of a signature that are tables."""
+    fields = (*(p.field for p in signature.parameters), getattr(signature.output, "field", None))
+    return [f for f in fields if hasattr(f, "row_types")]
+
+
+def _table(signature: Signature) -> Any:
+    """What writes an answer as a table: only where one comes in or goes out, and the answer is flat."""
+    return next((f.answers(signature.output) for f in _tables(signature)), None)
+
+
+def _answer_types(signature: Signature) -> Sequence[str]:
+    if _table(signature) is None:
+        return ()
+    return tuple(_tables(signature)[0].row_types)
 
 
 def _media_types(field: Field) -> Sequence[str]:
@@ -372,9 +535,9 @@ def _from_media(field: Field, media: str, body: bytes | memoryview) -> Any:
             return bytes(body).decode("utf-8")
         except UnicodeDecodeError:
             raise BadInput(where="body", expected="text in UTF-8", found="other bytes") from None
-    if media == "application/octet-stream":
+    if media == "application/octet-stream" and field.json_type is bytes:
         return bytes(body)
-    return field.from_media(body)  # type: ignore[attr-defined]
+    return field.from_media(body, media)  # type: ignore[attr-defined]
 
 
 def _read_block(name: str, spec: TensorSpec, field: Field, block: Block) -> Any:

@@ -19,6 +19,12 @@ _GAUGES = (
     ("queue_requests", "queue_depth", "Requests that wait for a slot."),
     ("queue_bytes", "queue_bytes", "Bytes of bodies that wait for a slot."),
     ("in_flight", "in_flight", "Requests that a worker has."),
+    ("cache_bytes", "cache_bytes", "Bytes of answers that the gateways keep."),
+    (
+        "cache_waiting_requests",
+        "cache_waiting",
+        "Requests that wait for the answer of an equal one; they are in no queue.",
+    ),
 )
 _COUNTERS = (
     ("decode_seconds_total", "decode_s", "Time spent on inflating, decoding and checking."),
@@ -30,6 +36,15 @@ _COUNTERS = (
         "Times that a gateway sent a worker nothing for a while, because it failed.",
     ),
     ("memory_shortages_total", "shortages", "Model calls that memory did not hold."),
+    ("cache_hits_total", "cache_hits", "Requests that a kept answer answered."),
+    (
+        "cache_shared_total",
+        "cache_shared",
+        "Requests that the answer of an equal one under way answered.",
+    ),
+    ("cache_misses_total", "cache_misses", "Requests that were looked up, and asked."),
+    ("cache_evictions_total", "cache_evictions", "Kept answers that were pushed out by others."),
+    ("cache_rows_total", "cache_rows", "Rows that a worker had the answers of."),
 )
 _CONNECTIONS = (
     ("connections", "open", "gauge", "Connections that are open."),

@@ -71,8 +71,15 @@ _WIDTHS = {
     "ejections": 1,
     "queue_depth": 1,
     "queue_bytes": 1,
+    "cache_bytes": 1,
+    "cache_waiting": 1,
     "in_flight": 1,
     "last_ms": 1,
+    "cache_hits": 1,
+    "cache_shared": 1,
+    "cache_misses": 1,
+    "cache_evictions": 1,
+    "cache_rows": 1,
 }
 _STARTS = dict(zip(_WIDTHS, accumulate(_WIDTHS.values(), initial=0), strict=False))
 _MODEL_CELLS = sum(_WIDTHS.values())
@@ -109,6 +116,10 @@ class Tally:
     """Bytes of bodies that wait now."""
     in_flight = _Cell("in_flight")
     """Requests that a worker has now."""
+    cache_bytes = _Cell("cache_bytes")
+    """Bytes of answers that are kept now."""
+    cache_waiting = _Cell("cache_waiting")
+    """Requests that wait for the answer of an equal one now; they are in no queue."""
 
     def __init__(self, cells: "memoryview[float]") -> None:
         self.cells = cells
@@ -143,12 +154,17 @@ class Tally:
     @property
     def good(self) -> float:
         """Requests that a worker answered, and that no model failed at."""
-        return self.cells[0] + self.cells[_CALLER]
+        return self.cells[0] + self.cells[_CALLER] - self._spared
 
     @property
     def ended(self) -> float:
-        """Requests that have ended, without those that were refused."""
-        return sum(self.cells[: len(OUTCOMES)]) - self.cells[_BUSY]
+        """Requests that were queued and have ended, without those that were refused."""
+        return sum(self.cells[: len(OUTCOMES)]) - self.cells[_BUSY] - self._spared
+
+    @property
+    def _spared(self) -> float:
+        """Requests that another one's answer answered."""
+        return self.cells[_STARTS["cache_hits"]] + self.cells[_STARTS["cache_shared"]]
 
     def grabbed(self, requests: int) -> None:
         """Count what a slot took at once."""
@@ -169,6 +185,27 @@ class Tally:
     def fell_short(self, calls: int) -> None:
         """Count model calls that memory did not hold."""
         self.cells[_STARTS["shortages"]] += calls
+
+    def hit(self) -> None:
+        """Count a request that a kept answer answered."""
+        self.cells[_STARTS["cache_hits"]] += 1.0
+
+    def shared(self) -> None:
+        """Count a request that the answer of an equal one under way answered."""
+        self.cells[_STARTS["cache_shared"]] += 1.0
+
+    def missed(self) -> None:
+        """Count a request that was looked up, and asked."""
+        self.cells[_STARTS["cache_misses"]] += 1.0
+
+    def kept(self, total_bytes: int, evictions: int) -> None:
+        """Tell what is kept after one answer more, and count those that it pushed out."""
+        self.cache_bytes = float(total_bytes)
+        self.cells[_STARTS["cache_evictions"]] += evictions
+
+    def recalled(self, rows: int) -> None:
+        """Count rows that a worker had the answers of."""
+        self.cells[_STARTS["cache_rows"]] += rows
 
     def ejected(self) -> None:
         """Count a worker that was taken out of rotation."""
@@ -369,6 +406,8 @@ def stats(board: Board, model: int) -> dict[str, float | int]:
         "compute_s": totals["compute_s"],
         "encode_s": totals["encode_s"],
         "last_inference_ms": int(totals["last_ms"]),
+        "cache_hits": int(totals["cache_hits"] + totals["cache_shared"]),
+        "cache_misses": int(totals["cache_misses"]),
     }
 
 

@@ -17,10 +17,12 @@ from msgspec import Struct
 from headway import errors
 from headway.errors import HeadwayError
 from headway.model.call import Call, Description, Result
+from headway.model.media import Part, takes
 
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Route:
     is_local: bool = False
     needs_probe: bool = False
     has_media: bool = False
+    is_socket: bool = False
+    """A WebSocket: the model takes a stream of items, and the query holds its other inputs."""
 
 
 class Ask(Struct):
@@ -83,6 +87,9 @@ class Stats:
     encode_s: float = 0.0
     last_inference_ms: int = 0
     """Milliseconds since the epoch."""
+    cache_hits: int = 0
+    """Requests that another one's answer answered: a kept one, or that of an equal one under way."""
+    cache_misses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,15 @@ class Wire(Protocol):
         ...
 
     def read_media(self, content_type: str, body: bytes | memoryview) -> Call:
-        """A bare image, sound or text feeds the only input. Raises UnsupportedMedia."""
+        """A bare image, sound, text or table feeds the only input. Raises UnsupportedMedia."""
+        ...
+
+    def read_form(self, parts: Sequence[tuple[str, Part]]) -> Call:
+        """The parts of a form by the inputs' names are one item. Raises BadInput."""
+        ...
+
+    def read_query(self, query: str) -> Call:
+        """The inputs beside a stream of items. Raises BadInput."""
         ...
 
     def read_blocks(self, blocks: Mapping[str, Any]) -> Call:
@@ -155,6 +170,10 @@ class Wire(Protocol):
 
     def write_json(self, result: Result, *, is_single: bool) -> bytes:
         """The answer as JSON: the value itself, or a list of them."""
+        ...
+
+    def write_media(self, accept: str, result: Result) -> tuple[str, bytes] | None:
+        """Content type and body where the caller prefers one to JSON; None where JSON is right."""
         ...
 
     def write_item(self, value: Any) -> bytes:
@@ -242,7 +261,9 @@ _STATUS: Mapping[type[HeadwayError], int] = {
     errors.MethodNotAllowed: 405,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
+    errors.ForeignOrigin: 403,
     errors.Misdirected: 421,
+    errors.NoHandshake: 426,
     errors.Cancelled: 499,
     errors.CallerError: 400,
     errors.QueueFull: 429,
@@ -289,8 +310,8 @@ def media_of(content_type: str) -> str:
 def check_media(content_type: str, model: Description) -> None:
     """Refuse a body that is neither JSON nor of the model's media types. Raises UnsupportedMedia."""
     media = media_of(content_type)
-    if not is_json(content_type) and media not in model.media_types:
-        expected = ", ".join((JSON, *model.media_types))
+    if not is_json(content_type) and media != FORM and not takes(media, model.media_types):
+        expected = ", ".join((JSON, FORM, *model.media_types))
         raise errors.UnsupportedMedia(what="content type", found=media, expected=expected)
 
 
@@ -300,11 +321,13 @@ def status_of(error: HeadwayError) -> int:
 
 
 def headers_of(error: HeadwayError) -> tuple[tuple[str, str], ...]:
-    """The headers that an error's status asks for (RFC 9110 sections 10.2.3, 10.2.1 and 11.6.1)."""
+    """The headers that an error's status asks for (RFC 9110 sections 10.2.3, 10.2.1, 11.6.1 and 15.5.22)."""
     if isinstance(error, errors.BusyError):
         return (("retry-after", str(max(1, round(error.retry_after_s)))),)
     if isinstance(error, errors.MethodNotAllowed):
         return (("allow", str(error.fields.get("allow", ""))),)
+    if isinstance(error, errors.NoHandshake):
+        return (("upgrade", "websocket"), ("sec-websocket-version", "13"))
     if isinstance(error, errors.Unauthorized):
         return (("www-authenticate", "Bearer"),)
     return ()

@@ -78,8 +78,8 @@ def _statistic(name: str, version: str, facts: Facts) -> dict[str, Any]:
             "compute_input": _duration(stats.successes, stats.decode_s),
             "compute_infer": _duration(stats.executions, stats.compute_s),
             "compute_output": _duration(stats.successes, stats.encode_s),
-            "cache_hit": _duration(0, 0.0),
-            "cache_miss": _duration(0, 0.0),
+            "cache_hit": _duration(stats.cache_hits, 0.0),
+            "cache_miss": _duration(stats.cache_misses, 0.0),
         },
         "batch_stats": [],
     }

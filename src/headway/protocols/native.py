@@ -1,4 +1,4 @@
-"""Headway's own dialect: named inputs as a JSON object, an array of objects, or a bare media body.
+"""Headway's own dialect: named inputs as a JSON object, an array of objects, a form, or a bare body.
 
 It is its own specification, shown by its golden files. JSON is RFC 8259; a stream is JSON Lines, or
 server-sent events as in WHATWG HTML section 9.2. `GET /models` answers what the clients of two
@@ -16,6 +16,7 @@ from headway.errors import BadInput, BadOutput, CallerError, HeadwayError
 from headway.model.call import Call, Description, Result
 from headway.model.counting import count_rows, may_exceed
 from headway.protocols import (
+    FORM,
     JSON,
     Ask,
     Facts,
@@ -24,14 +25,18 @@ from headway.protocols import (
     Wire,
     headers_of,
     is_json,
+    media_of,
     public_message,
     row_error,
     status_of,
 )
+from headway.protocols._form import read_parts
 
 ROUTES: Sequence[Route] = (
     Route("POST", "/models/{model}/predict", "predict", has_media=True),
     Route("POST", "/models/{model}/versions/{version}/predict", "predict", has_media=True),
+    Route("GET", "/models/{model}/stream", "stream", is_socket=True),
+    Route("GET", "/models/{model}/versions/{version}/stream", "stream", is_socket=True),
     Route("GET", "/models", "list", is_local=True),
     Route("GET", "/models/{model}", "describe", is_local=True),
     Route("GET", "/models/{model}/versions/{version}", "describe", is_local=True),
@@ -53,9 +58,13 @@ _MAX_UNREADABLE = 10_000
 
 
 def decode(ask: Ask, wire: Wire) -> Call:
-    """Read JSON (the default) or a bare image, sound or text. Raises CallerError."""
+    """Read JSON (the default), a form, or a bare image, sound, file or text. Raises CallerError."""
+    if ask.op == "stream":
+        return wire.read_query(ask.query)
     kind = ask.headers.get("content-type", "")
     if kind and kind != JSON and not is_json(kind):
+        if media_of(kind) == FORM:
+            return wire.read_form(read_parts(kind, ask.body))
         return wire.read_media(kind, ask.body)
     if ask.query and _wants_items(ask.query):
         return _read_items(ask.body, wire)
@@ -131,6 +140,8 @@ def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
         return Reply(200, _item_bodies(call, result, wire))
     if result.errors:
         raise row_error(call, result)
+    if "accept" in ask.headers and (written := wire.write_media(ask.headers["accept"], result)):
+        return Reply(200, written[1], written[0])
     return Reply(200, wire.write_json(result, is_single=call.is_single))
 
 
@@ -174,11 +185,13 @@ def chunk(ask: Ask, call: Call, value: Any, wire: Wire) -> bytes:
 
 def chunk_error(ask: Ask, error: HeadwayError) -> bytes:
     """Write the error that ends a stream: a last line, or an event named `error`."""
-    is_events = _EVENTS in ask.headers.get("accept", "")
+    is_events = _EVENTS in ask.headers.get("accept", "") and ask.op != "stream"
     return (b"event: error\n" if is_events else b"") + _framed(ask, render(ask, error).body)
 
 
 def _framed(ask: Ask, item: bytes) -> bytes:
+    if ask.op == "stream":  # a message of its own
+        return item
     if _EVENTS in ask.headers.get("accept", ""):
         return b"data: " + item + b"\n\n"
     return item + b"\n"
@@ -261,4 +274,6 @@ def _details(model: Description, facts: Facts) -> dict[str, Any]:
         "outputs": model.outputs,
         "batched": model.is_batched,
         "stream": model.is_stream,
+        "fed": model.is_fed,
+        "idempotent": model.is_idempotent,
     }

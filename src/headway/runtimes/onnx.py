@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from headway import plugins
 from headway.errors import BundleError
 from headway.model.call import TensorSpec
-from headway.runtimes import Options, texts
+from headway.runtimes import Options, library
+from headway.runtimes._arrays import exactly, numpy_dtype
 from headway.runtimes._external_data import check_external_data
 
 SUFFIXES: Sequence[str] = (".onnx",)
@@ -69,9 +69,10 @@ class OnnxModel:
                 path=path, problem="none of its outputs is a tensor that can be served"
             )
         self.outputs: Sequence[TensorSpec] = [_output_spec(o) for o in served]
+        self.device = "cuda:0" if "CUDAExecutionProvider" in native.get_providers() else "cpu"
         self._run = native.run
         self._order = tuple(i.name for i in self.inputs)
-        self._wanted = tuple((i.name, _numpy_dtype(i.dtype)) for i in self.inputs)
+        self._wanted = tuple((i.name, numpy_dtype(i.dtype)) for i in self.inputs)
         self._has_texts = any(dtype is _OBJECT for _, dtype in self._wanted)
         self._names = [o.name for o in served]
         self._is_plain = len(served) == 1 and served[0].type not in _ZIPMAPS
@@ -127,7 +128,7 @@ class OnnxModel:
             raise TypeError(
                 f"expected the inputs {self._expected()}; found {', '.join(named) or 'none'}"
             )
-        return {name: _exactly(named[name], dtype, name) for name, dtype in self._wanted}
+        return {name: exactly(named[name], dtype, name) for name, dtype in self._wanted}
 
     def _expected(self) -> str:
         return ", ".join(f"{i.name} ({i.dtype})" for i in self.inputs)
@@ -145,10 +146,7 @@ def open_model(path: Path, options: Options) -> OnnxModel:
         BundleError: the file is damaged, points outside its folder, or wants a device not here.
         PluginError: onnxruntime is not installed.
     """
-    try:
-        ort = import_module("onnxruntime")
-    except ModuleNotFoundError as e:
-        raise plugins.missing_library("runtimes", "onnx", "onnxruntime") from e
+    ort = library("onnx", "onnxruntime")
     if not path.is_file():
         raise BundleError(path=path, problem="there is no such file")
     check_external_data(path)
@@ -159,7 +157,8 @@ def open_model(path: Path, options: Options) -> OnnxModel:
         )
     except _errors() as e:
         raise BundleError(path=path, problem=f"onnxruntime can't open it: {e}") from e
-    if (wanted := _provider_name(providers[0])) not in session.get_providers():
+    wanted = _provider_name(providers[0])
+    if options.device != "auto" and wanted not in session.get_providers():
         raise BundleError(
             path=path, problem=f"onnxruntime could not start {wanted}; its log says why"
         )
@@ -186,13 +185,16 @@ def _errors() -> tuple[type[Exception], ...]:
 
 def _providers(ort: Any, device: str, path: Path) -> list[Any]:
     kind, _, number = device.partition(":")
-    if device == "cpu":
+    has_cuda = "CUDAExecutionProvider" in ort.get_available_providers()
+    if device == "cpu" or (device == "auto" and not has_cuda):
         return ["CPUExecutionProvider"]
+    if device == "auto":
+        kind, number = "cuda", "0"
     if kind != "cuda" or not (number or "0").isdecimal():
         raise BundleError(
-            path=path, problem=f"device {device!r} is not known here; use cpu, cuda or cuda:N"
+            path=path, problem=f"device {device!r} is not known here; use auto, cpu, cuda or cuda:N"
         )
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
+    if not has_cuda:
         raise BundleError(
             path=path,
             problem=f"device {device!r} is asked for, but this onnxruntime has no CUDA; "
@@ -231,30 +233,6 @@ def _spec(name: str, dtype: str, shape: Sequence[int | str | None]) -> TensorSpe
     sizes = tuple(d if isinstance(d, int) and d >= 0 else -1 for d in shape)
     has_rows = bool(sizes) and sizes[0] == -1
     return TensorSpec(name, dtype, sizes[1:] if has_rows else sizes, has_rows=has_rows)
-
-
-def _numpy_dtype(name: str) -> np.dtype[Any]:
-    return _OBJECT if name == "bytes" else np.dtype(name)
-
-
-def _exactly(value: Any, dtype: np.dtype[Any], name: str) -> Any:
-    if dtype is _OBJECT:
-        return _strings(value)
-    array = np.asarray(value)
-    if array.dtype == dtype:
-        return array.astype(dtype, copy=False)
-    if array.dtype.kind == dtype.kind and np.can_cast(array.dtype, dtype, "safe"):
-        return array.astype(dtype)
-    raise TypeError(
-        f"input {name!r}: expected {dtype}, found {array.dtype}; cast it where that is right"
-    )
-
-
-def _strings(value: Any) -> Any:
-    array = np.asarray(value, dtype=object)
-    made = np.empty(array.size, dtype=object)
-    made[:] = texts(array.ravel().tolist())
-    return made.reshape(array.shape)
 
 
 def _stack_maps(rows: Sequence[Mapping[Any, float]]) -> Any:

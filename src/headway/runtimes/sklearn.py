@@ -21,16 +21,12 @@ import numpy as np
 from headway import plugins
 from headway.errors import BundleError
 from headway.model.call import TensorSpec
-from headway.runtimes import Options, texts
+from headway.runtimes import TRUST, Options, texts
 
 SUFFIXES: Sequence[str] = (".skops", ".joblib", ".pkl", ".pickle")
 REQUIRES: Sequence[str] = ("scikit-learn>=1.5", "skops>=0.13", "threadpoolctl>=3.5")
 
 _log = logging.getLogger(__name__)
-
-_TRUST = (
-    "set `trusted: true` for this model in headway.yaml if you trust its author to run code here"
-)
 
 _DAMAGE = (
     OSError,
@@ -104,7 +100,7 @@ def open_model(path: Path, options: Options) -> SklearnModel:
     """
     if not path.is_file():
         raise BundleError(path=path, problem="there is no such file")
-    if options.device != "cpu":
+    if options.device not in ("cpu", "auto"):
         raise BundleError(path=path, problem=f"scikit-learn runs on cpu, not on {options.device!r}")
     is_skops = _is_skops(path)
     if not is_skops and path.suffix == ".skops":
@@ -113,7 +109,7 @@ def open_model(path: Path, options: Options) -> SklearnModel:
         raise BundleError(
             path=path,
             problem="opening it can run any code, since it is no skops file; save it with "
-            f"skops.io.dump, or {_TRUST}",
+            f"skops.io.dump, or {TRUST}",
         )
     skops, joblib = _libraries()
     try:
@@ -150,7 +146,7 @@ def _read_skops(skops: Any, path: Path, options: Options) -> Any:
     if unknown and not options.is_trusted:
         raise BundleError(
             path=path,
-            problem=f"holds types not known to be safe: {', '.join(unknown)}; {_TRUST}",
+            problem=f"holds types not known to be safe: {', '.join(unknown)}; {TRUST}",
         )
     return skops.load(path, trusted=unknown)
 

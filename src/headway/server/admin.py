@@ -95,6 +95,12 @@ class Admin:
         """What an operator asks is all in the head."""
         return False
 
+    def feed(self, exchange: Exchange, data: bytes, kind: int) -> None:
+        """Nothing is streamed here."""
+
+    def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
+        """Nothing is streamed here."""
+
     def left(self, exchange: Exchange, serial: int) -> None:
         """Nothing is under way that a leaving operator could stop."""
 

@@ -32,6 +32,7 @@ from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats, check_medi
 from headway.server import tasks
 from headway.server.assets import Asset, load_page
 from headway.server.exchange import Exchange
+from headway.server.handshake import is_foreign, key_of, problem_of
 from headway.server.hosts import Hosts
 from headway.server.http1 import FramingError, Head
 from headway.server.keys import Keys
@@ -112,6 +113,7 @@ class App:
         """
         self._keys = Keys.read(settings.key_file) if settings.key_file else None
         self._hosts = Hosts.of(settings)
+        self._pages = frozenset(name.strip().lower() for name in settings.hosts.split(","))
 
     # What connections call
 
@@ -146,6 +148,14 @@ class App:
     def left(self, exchange: Exchange, serial: int) -> None:
         """The client left before its answer was whole."""
         self._gateway.leave(exchange.token)
+
+    def feed(self, exchange: Exchange, data: bytes, kind: int) -> None:
+        """Give the worker what the client of a stream sends on."""
+        self._gateway.feed(exchange.token, data, kind)
+
+    def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
+        """Have the worker wait with the rest of a stream, or go on."""
+        self._gateway.choke(exchange.token, is_choked=is_choked)
 
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         """Render the refusal of what never became a request."""
@@ -182,6 +192,8 @@ class App:
         if found.route.is_local:
             return Plan(found, None, None, None, request_id)
         pool = self._pool(found)
+        if found.route.is_socket:
+            self._check_handshake(head, pool)
         _check_form(head, found.route, pool.description)
         declared = {*self._codecs[found.codec].HEADERS, "content-encoding"}
         if pool.description is not None:
@@ -194,8 +206,20 @@ class App:
             head.query,
             _priority(head),
             _timeout_s(head),
+            found.route.is_socket,
         )
         return Plan(found, pool, question, pool.description, request_id)
+
+    def _check_handshake(self, head: Head, pool: Pool) -> None:
+        """Refuse what can be no WebSocket with this model. Raises CallerError."""
+        if is_foreign(head, self._pages):
+            raise errors.ForeignOrigin(origin=head.headers["origin"][:80])
+        if problem := problem_of(head):
+            raise errors.NoHandshake(problem=problem)
+        if pool.description is not None and not pool.description.is_fed:
+            expected = "a model whose predictor takes an Iterator of items"
+            found = f"{pool.name!r}, which does not: POST /models/{pool.name}/predict"
+            raise errors.BadInput(where="path", expected=expected, found=found)
 
     def _is_own(self, head: Head) -> bool:
         is_own = head.path in self._own or head.path in self._page or head.path == "/health/ready"
@@ -215,7 +239,11 @@ class App:
     def _check_key(self, head: Head, keys: Keys) -> None:
         """Demand a key, before anything is told of what is served here. Raises Unauthorized."""
         if head.path not in _OPEN_PATHS and head.path not in self._page:
-            keys.check(head.headers, head.query)
+            headers = head.headers
+            offered = key_of(headers.get("sec-websocket-protocol", ""))
+            if offered and not headers.keys() & {"authorization", "x-api-key"}:
+                headers = {"x-api-key": offered}
+            keys.check(headers, head.query)
 
     def _fail(self, head: Head, exchange: Exchange, serial: int, error: BaseException) -> None:
         """Log what should not have been, and answer with an internal error."""

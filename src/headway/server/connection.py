@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from headway.protocols import Reply
 from headway.server.answer import CONTINUE, LAST_CHUNK, chunk
+from headway.server.exchange import Exchange
+from headway.server.handshake import accept
 from headway.server.http1 import FramingError, Head, Reader, Request
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 _IDLE, _HEAD, _BODY = range(3)
 _MAX_BACKLOG_BYTES = 64 * 2**10
 _MAX_JOINED_BYTES = 64 * 2**10
-_MAX_STREAM_BACKLOG_BYTES = 2**20
-"""Of a stream that its client has not taken: a model does not wait for it, and memory is not endless."""
 _MAX_DROPPED_BYTES = 64 * 2**10
 """Of a body that nobody wants; where more of it is to come, the connection ends with the answer."""
 _LINGER_S = 2.0
@@ -105,10 +105,14 @@ class Connection(asyncio.Protocol):
         """Begin the time in which the client must take its answer."""
         self._is_choked = True
         self.deadline = self._listener.now() + self._listener.settings.write_timeout_s
+        if self._is_streaming:
+            self._listener.app.choked(self, is_choked=True)
 
     def resume_writing(self) -> None:
         """Go on: the client has taken what was sent."""
         self._is_choked = False
+        if self._is_streaming:
+            self._listener.app.choked(self, is_choked=False)
         if self._is_ending:
             self.deadline = self._listener.now() + _LINGER_S
         elif self._is_asked:
@@ -136,31 +140,50 @@ class Connection(asyncio.Protocol):
         self._write(start, reply.body if head.method != "HEAD" else b"")
         self._go_on(is_last=is_last)
 
-    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> None:
-        """Begin to answer the request `serial` in parts."""
+    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> "Exchange | None":
+        """Begin to answer the request `serial` in parts; a WebSocket takes this connection's place."""
         head = self._head
         if serial != self._serial or not self._is_asked or self._is_streaming or head is None:
-            return
+            return None
+        if reply.status == 101:
+            return self._switch(head, request_id)
         self._is_streaming = True
         connection = "close" if self._is_last(head) else ""
         answers = self._listener.answers
         is_chunked = not head.is_http10
+        if self._is_choked:  # by an earlier answer
+            self._listener.app.choked(self, is_choked=True)
         self._write(answers.stream(reply, request_id, connection, is_chunked=is_chunked))
         self.send_chunk(serial, reply.body)
+        return None
+
+    def _switch(self, head: Head, request_id: str) -> "Exchange | None":
+        from headway.server.websocket import WebSocket  # noqa: PLC0415  (wsproto, for who asks for it)
+
+        transport, self._transport = self._transport, None
+        if transport is None or transport.is_closing():
+            return None
+        socket = WebSocket(self._listener, transport, self.token, self._serial)
+        transport.write(accept(head, request_id))
+        transport.set_protocol(socket)
+        self._listener.replace(self, socket)
+        self._is_asked, self._is_ending = False, True
+        if self._is_choked:
+            socket.pause_writing()
+        if not self._is_reading:
+            transport.resume_reading()
+        if rest := self._reader.take_rest():
+            socket.data_received(rest)
+        return socket
 
     def send_chunk(self, serial: int, data: bytes) -> None:
-        """Send the next part of a stream; cut off a client that leaves too much of it untaken."""
+        """Send the next part of a stream; who makes it is told to wait while the client does not take it."""
         head = self._streamed(serial)
-        if head is None or not data or head.method == "HEAD":
-            return
-        transport = self._transport
-        if transport and transport.get_write_buffer_size() > _MAX_STREAM_BACKLOG_BYTES:
-            self.cut()
-        else:
+        if head is not None and data and head.method != "HEAD":
             self._write(data if head.is_http10 else chunk(data))
 
-    def end_stream(self, serial: int) -> None:
-        """End a stream."""
+    def end_stream(self, serial: int, outcome: int = 0) -> None:
+        """End a stream; its last part has said how it ended."""
         head = self._streamed(serial)
         if head is None:
             return
@@ -170,11 +193,22 @@ class Connection(asyncio.Protocol):
         self._is_asked = self._is_streaming = False
         self._go_on(is_last=is_last)
 
-    def abort(self, serial: int) -> None:
-        """Cut the answer to the request `serial` off."""
-        if serial == self._serial and self._is_asked:
-            self._is_asked = self._is_streaming = False
+    def abort(self, serial: int, last: bytes = b"") -> None:
+        """Cut the answer to the request `serial` off, after a last part: without the mark of an end."""
+        if serial != self._serial or not self._is_asked:
+            return
+        head = self._streamed(serial)
+        has_mark = head is not None and not head.is_http10 and not self._is_choked
+        if last and has_mark:
+            self.send_chunk(serial, last)
+        self._is_asked = self._is_streaming = False
+        if last and has_mark:
+            self._end(is_lingering=False)
+        else:
             self.cut()
+
+    def hold_input(self, *, is_held: bool) -> None:
+        """Nothing is sent on: a request is whole before it is asked."""
 
     def _streamed(self, serial: int) -> Head | None:
         return self._head if serial == self._serial and self._is_streaming else None

@@ -16,20 +16,24 @@ class Exchange(Protocol):
         """Answer; does nothing if that request is over."""
         ...
 
-    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> None:
-        """Begin an answer in parts; the reply's body, if any, is the first."""
+    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> "Exchange | None":
+        """Begin an answer in parts; the reply's body, if any, is the first. Returns who takes the rest, if another."""
         ...
 
     def send_chunk(self, serial: int, data: bytes) -> None:
-        """Send the next part. A client that is too slow to take the parts is cut off, and has left."""
+        """Send the next part. Of a client that does not take what was sent `App.choked` tells."""
         ...
 
-    def end_stream(self, serial: int) -> None:
-        """End an answer in parts."""
+    def end_stream(self, serial: int, outcome: int = 0) -> None:
+        """End an answer in parts, which ended so (`observe.metrics.OUTCOMES`)."""
         ...
 
-    def abort(self, serial: int) -> None:
-        """Cut an answer in parts off, so that the client sees that it is not whole."""
+    def abort(self, serial: int, last: bytes = b"") -> None:
+        """Cut an answer in parts off, after a last one, so that the client sees that it is not whole."""
+        ...
+
+    def hold_input(self, *, is_held: bool) -> None:
+        """Read nothing more of what the client sends on, or go on."""
         ...
 
 
@@ -47,6 +51,14 @@ class App(Protocol):
 
     def needs_body(self, head: Head) -> bool:
         """Whether the answer takes more than the head; else it is asked at once, with an empty body."""
+        ...
+
+    def feed(self, exchange: Exchange, data: bytes, kind: int) -> None:
+        """The client of a stream sends on (`engine.frames.TEXT`, ...)."""
+        ...
+
+    def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
+        """The client does not take its stream as fast as it comes, so wait with the rest; or it does again."""
         ...
 
     def left(self, exchange: Exchange, serial: int) -> None:

@@ -136,6 +136,11 @@ class Reader:
         self._at = self._scanned = 0
         self.head = self._body = None
 
+    def take_rest(self) -> bytes:
+        """What has arrived and is no request any more: another protocol is spoken from here on."""
+        rest, self._buffer, self._at = self._buffer[self._at :], b"", 0
+        return rest
+
     def next_request(self) -> Request | None:
         """Take the next whole request; None until more bytes come.
 

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Iterable
 from email.utils import formatdate
+from typing import Protocol
 
 from headway.config import ServerSettings
 from headway.engine.listening import accepted
@@ -21,6 +22,33 @@ _LAST_S = 1.0
 """Who has connected just before the end may send a first request within this."""
 _TICK_S = 0.25
 _BACKLOG = 2048
+
+
+class Member(Protocol):
+    """What is counted, and has its deadlines here: a connection, or a WebSocket in its place."""
+
+    deadline: float
+
+    @property
+    def is_asked(self) -> bool:
+        """A request is with the application."""
+        ...
+
+    def expire(self) -> None:
+        """Act on a deadline that is over."""
+        ...
+
+    def close_idle(self) -> None:
+        """Close it unless a request is under way."""
+        ...
+
+    def give_up(self) -> None:
+        """Refuse a request of which not all has come."""
+        ...
+
+    def cut(self) -> None:
+        """Close it at once."""
+        ...
 
 
 class Listener:
@@ -51,8 +79,8 @@ class Listener:
         self.answers = Answers(formatdate(usegmt=True))
         self.is_draining = False
         self._loop = loop
-        self._connections: set[Connection] = set()
-        self._refused: set[Connection] = set()
+        self._connections: set[Member] = set()
+        self._refused: set[Member] = set()
         self._servers: list[asyncio.Server] = []
         self._queues: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         """The listening sockets once more, for who waits in them at the end."""
@@ -160,7 +188,12 @@ class Listener:
             connection.cut()
         return False
 
-    def forget(self, connection: Connection) -> None:
+    def replace(self, connection: Member, socket: Member) -> None:
+        """Count on with what has taken a connection's place."""
+        self._connections.discard(connection)
+        self._connections.add(socket)
+
+    def forget(self, connection: Member) -> None:
         """Count a connection out."""
         if self._tally is not None and connection in self._connections:
             self._tally.closed()

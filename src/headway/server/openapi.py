@@ -275,9 +275,22 @@ def _predict(model: Description) -> Json:
         "description": model.doc,
         "tags": [model.name],
         "parameters": [errors, *_parameters()],
-        "requestBody": {"required": True, "content": {"application/json": body}},
+        "requestBody": {"required": True, "content": {"application/json": body, **_files(model)}},
         "responses": {"200": _answer(model), **_refused("", _FAILURES)},
     }
+
+
+def _files(model: Description) -> Json:
+    """Other bodies, where the model takes files: a form of its inputs, or one bare."""
+    if "contentMediaType" not in str(model.input_schema):
+        return {}
+    properties = {
+        name: {} if value.get("contentEncoding") else value
+        for name, value in model.input_schema.get("properties", {}).items()
+    }
+    form = {"type": "object", "properties": properties}
+    bare: Json = {media: {"schema": {}} for media in model.media_types}
+    return {"multipart/form-data": {"schema": form}, **bare}
 
 
 def _answer(model: Description) -> Json:

@@ -40,11 +40,14 @@ class Caller:
     def send_chunk(self, serial: int, data: bytes) -> None:
         raise AssertionError("nothing streams here")
 
-    def end_stream(self, serial: int) -> None:
+    def end_stream(self, serial: int, outcome: int = 0) -> None:
         raise AssertionError("nothing streams here")
 
-    def abort(self, serial: int) -> None:
+    def abort(self, serial: int, last: bytes = b"") -> None:
         raise AssertionError("nothing streams here")
+
+    def hold_input(self, *, is_held: bool) -> None:
+        raise NotImplementedError
 
 
 class Scene:

@@ -27,6 +27,7 @@ class Echo:
     asked: list[tuple[Head, bytes]] = field(default_factory=list)
     held: list[tuple[Exchange, int]] = field(default_factory=list)
     departed: list[int] = field(default_factory=list)
+    choking: list[bool] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     waiting_bytes: int = 0
 
@@ -59,6 +60,13 @@ class Echo:
 
     def left(self, exchange: Exchange, serial: int) -> None:
         self.departed.append(serial)
+        self.news.set()
+
+    def feed(self, exchange: Exchange, data: bytes, kind: int) -> None:
+        raise NotImplementedError
+
+    def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
+        self.choking.append(is_choked)
         self.news.set()
 
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:

@@ -122,16 +122,40 @@ def test_client_that_does_not_take_its_stream_is_cut_off_and_has_left(play: Any)
         await house.app.until(lambda: bool(house.app.held))
         exchange, serial = house.app.held.pop()
         exchange.start_stream(serial, Reply(200, b""))
-        sent = 0
-        while not house.app.departed and sent < 2**26:
+        while not house.app.choking:
             exchange.send_chunk(serial, b"x" * 2**16)
-            sent += 2**16
             await asyncio.sleep(0)
+        assert house.app.choking == [True]
+        await house.app.until(lambda: bool(house.app.departed))
         assert house.app.departed == [serial]
         exchange.send_chunk(serial, b"more")
         exchange.end_stream(serial)
         assert not (await client.rest()).endswith(b"0\r\n\r\n")
         assert house.app.departed == [serial]
+
+    play(scene, write_timeout_s=0.3)
+
+
+def test_who_makes_a_stream_waits_while_it_is_not_taken_and_goes_on_when_it_is(play: Any) -> None:
+    async def scene(house: Any) -> None:
+        client = await house.connect(limit=1024)
+        await client.send(HOLD)
+        await house.app.until(lambda: bool(house.app.held))
+        exchange, serial = house.app.held.pop()
+        exchange.start_stream(serial, Reply(200, b""))
+        sent = 0
+        while not house.app.choking:
+            exchange.send_chunk(serial, b"x" * 2**16)
+            sent += 2**16
+            await asyncio.sleep(0)
+        got = b""
+        while house.app.choking != [True, False]:
+            got += await client.reader.read(2**16)
+        exchange.end_stream(serial)
+        while not got.endswith(b"\r\n0\r\n\r\n"):
+            got += await client.reader.read(2**16)
+        assert got.count(b"x" * 2**16) == sent // 2**16
+        assert not house.app.departed
 
     play(scene)
 

@@ -5,13 +5,14 @@ from hypothesis import strategies as st
 
 from headway.engine.life import MAX_ATTEMPTS, Act, Event, Flight, State
 
-TELLING = {Act.REFUSE_LATE, Act.STOP_LATE, Act.GIVE_UP, Act.BREAK_OFF}
-SILENT_ENDS = {Act.WITHDRAW, Act.RECALL}
+TELLING = {Act.REFUSE_LATE, Act.STOP_LATE, Act.GIVE_UP, Act.BREAK_OFF, Act.REFUSE_DETACHED}
+SILENT_ENDS = {Act.WITHDRAW, Act.RECALL, Act.DETACH}
 PATHS: dict[State, list[Event]] = {
     State.QUEUED: [],
     State.SENT: [Event.DISPATCH],
     State.STREAMING: [Event.DISPATCH, Event.HEAD],
     State.DONE: [Event.CANCEL],
+    State.ATTACHED: [Event.ATTACH],
 }
 """How a request gets into a state."""
 MAY_HAPPEN = {
@@ -28,6 +29,13 @@ MAY_HAPPEN = {
     (State.STREAMING, Event.CANCEL): (Act.RECALL, State.DONE),
     (State.STREAMING, Event.EXPIRE): (Act.BREAK_OFF, State.DONE),
     (State.STREAMING, Event.LOST): (Act.BREAK_OFF, State.DONE),
+    (State.QUEUED, Event.ATTACH): (Act.WAIT, State.ATTACHED),
+    (State.ATTACHED, Event.ANSWER): (Act.DELIVER, State.DONE),
+    (State.ATTACHED, Event.CANCEL): (Act.DETACH, State.DONE),
+    (State.ATTACHED, Event.EXPIRE): (Act.REFUSE_DETACHED, State.DONE),
+    (State.ATTACHED, Event.LOST): (Act.GIVE_UP, State.DONE),
+    (State.ATTACHED, Event.RELEASE): (Act.QUEUE, State.QUEUED),
+    (State.STREAMING, Event.FEED): (Act.PASS_ON, State.STREAMING),
 }
 
 

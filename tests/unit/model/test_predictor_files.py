@@ -6,7 +6,8 @@ import pytest
 
 import headway as hw
 from headway.errors import BundleError
-from headway.model.predictor import Place, confine, place, runtime_of, traits_of
+from headway.model.formats import runtime_of
+from headway.model.predictor import Place, confine, place, traits_of
 from headway.model.weights import Options
 
 

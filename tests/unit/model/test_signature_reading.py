@@ -240,10 +240,6 @@ class _Album:
     cover: PIL.Image.Image
 
 
-def _nested_image(album: _Album) -> str:
-    return ""
-
-
 def _two_structs(x: Flat | Scores) -> str:
     return ""
 
@@ -270,8 +266,7 @@ def _two_structs(x: Flat | Scores) -> str:
         (_odd_default, ("'text'", "default", "JSON")),
         (_wrong_default, ("'count'", "three")),
         (_unknown_name, ("Nowhere", "TYPE_CHECKING")),
-        (_nested_image, ("'album'", "inside of another type", "parameter of its own")),
-        (_two_structs, ("'x'", "Flat")),
+        (_two_structs, ("'x'", "inside of another type", "parameter of its own")),
         (hw.Predictor, ("predict",)),
         (int, ("predict",)),
     ],
@@ -298,3 +293,17 @@ def test_a_decorated_function_carries_its_traits() -> None:
     assert read_signature(shout).thread_safe
     assert whisper(text="A") == "a"
     assert not read_signature(whisper).thread_safe
+
+
+def test_a_parameter_that_is_a_stream_says_so_and_asks_for_a_stream_as_the_answer() -> None:
+    def sums(numbers: Iterator[int], start: int = 0) -> Iterator[int]:
+        yield from numbers
+
+    def once(numbers: Iterator[int]) -> int:
+        return sum(numbers)
+
+    fed = read_signature(sums).fed
+    assert fed is not None
+    assert fed.field.schema() == {"type": "array", "items": {"type": "integer"}}
+    with pytest.raises(SignatureError, match="a stream without one as the answer"):
+        read_signature(once)

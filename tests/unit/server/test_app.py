@@ -38,10 +38,13 @@ class Listening:
     def send_chunk(self, serial: int, data: bytes) -> None:
         raise NotImplementedError
 
-    def end_stream(self, serial: int) -> None:
+    def end_stream(self, serial: int, outcome: int = 0) -> None:
         raise NotImplementedError
 
-    def abort(self, serial: int) -> None:
+    def abort(self, serial: int, last: bytes = b"") -> None:
+        raise NotImplementedError
+
+    def hold_input(self, *, is_held: bool) -> None:
         raise NotImplementedError
 
 

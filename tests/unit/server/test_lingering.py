@@ -36,6 +36,12 @@ class Refusing:
     def needs_body(self, head: Head) -> bool:
         raise NotImplementedError
 
+    def feed(self, exchange: Exchange, data: bytes, kind: int) -> None:
+        raise NotImplementedError
+
+    def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
+        raise NotImplementedError
+
     def left(self, exchange: Exchange, serial: int) -> None:
         raise NotImplementedError
 

@@ -142,7 +142,7 @@ function makeControl(schema) {
   if (schema.enum || "const" in schema) return choiceControl(schema.enum || [schema.const]);
   if (schema.type === "boolean") return switchControl();
   if (schema.type === "integer" || schema.type === "number") return numberControl(schema);
-  if (schema.type === "string" && schema.contentEncoding === "base64") return fileControl();
+  if (schema.type === "string" && schema.contentEncoding === "base64") return fileControl(schema);
   if (schema.type === "string") return textControl(schema);
   return jsonControl();
 }
@@ -181,8 +181,10 @@ function choiceControl(choices) {
   return { input, read, write };
 }
 
-function fileControl() {
-  const input = make("input", { type: "file" });
+function fileControl({ contentMediaType = "" }) {
+  const [kind] = contentMediaType.split("/");
+  const accept = ["image", "audio"].includes(kind) ? `${kind}/*` : "";
+  const input = make("input", { type: "file", accept });
   let content;
   input.addEventListener("change", async () => {
     content = input.files.length ? await readBase64(input.files[0]) : undefined;
@@ -334,8 +336,23 @@ function showAnswer(text, isGood) {
     showWrong(value.error || text);
     return;
   }
+  const media = mediaElement(value, resolve(page.model.output_schema || {}, page.model.output_schema || {}));
+  if (media) {
+    at("answer").replaceChildren(media);
+    return;
+  }
   at("answer").textContent = JSON.stringify(value, null, 2);
   drawMeters(value);
+}
+
+function mediaElement(value, schema) {
+  const media = schema.contentMediaType || "";
+  const isMedia = /^(image\/(png|jpeg|webp)|audio\/wav)$/.test(media);
+  if (typeof value !== "string" || !isMedia || schema.contentEncoding !== "base64") return null;
+  const src = `data:${media};base64,${value}`;
+  return media.startsWith("image/")
+    ? make("img", { src, alt: "The answered picture" })
+    : make("audio", { src, controls: true });
 }
 
 function showWrong(message) {

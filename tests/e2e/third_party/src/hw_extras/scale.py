@@ -7,7 +7,9 @@ from typing import Any
 from headway.model.call import TensorSpec
 from headway.runtimes import Options
 
-SUFFIXES: Sequence[str] = (".scale",)
+SUFFIXES: Sequence[str] = (".scale", ".number")
+FOLDERS: Sequence[str] = ("scale.txt",)
+MARKS: Mapping[str, bytes] = {".number": b".", "scale.txt": b"."}
 REQUIRES: Sequence[str] = ()
 
 
@@ -27,5 +29,6 @@ class Scale:
 
 
 def open_model(path: Path, options: Options) -> Scale:
-    """Open a file that holds a number."""
-    return Scale(float(path.read_text()))
+    """Open a file that holds a number, or a folder with such a file."""
+    file = path / "scale.txt" if path.is_dir() else path
+    return Scale(float(file.read_text()))
