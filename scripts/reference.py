@@ -268,17 +268,22 @@ def _called(node: Callable, name: str) -> str:
         return f"`{name}: {ast.unparse(node.returns)}`" if node.returns else f"`{name}`"
     arguments = re.sub(r"^self(, /)?(, )?", "", ast.unparse(node.args))
     arguments = re.sub(r": '([^']+)'", r": \1", arguments)
-    returns = f" → `{ast.unparse(node.returns)}`" if node.returns else ""
+    returned = ast.unparse(node.returns).strip("'") if node.returns else ""
+    returns = f" → `{returned}`" if returned else ""
     return f"`{name}({arguments})`{returns}"
 
 
 def _told(docstring: str | None) -> str:
     """A docstring in Markdown: its `Args`, `Returns` and `Raises` as lists."""
     text = inspect.cleandoc(docstring or "")
-    text = re.sub(r"\n {5,}", " ", text)
-    text = re.sub(r"^    (\w+): ", r"- `\1`: ", text, flags=re.M)
-    text = re.sub(r"^    (?=\S)", "- ", text, flags=re.M)
-    return re.sub(r"^(Args|Returns|Raises|Yields):$", r"*\1*\n", text, flags=re.M).rstrip()
+    words, *sections = re.split(r"^(Args|Returns|Raises):\n", text, flags=re.M)
+    for name, body in zip(sections[::2], sections[1::2], strict=True):
+        lines = re.sub(r"\n {5,}", " ", body.rstrip())
+        lines = re.sub(
+            r"^    (?:(\w+): )?", lambda m: f"- `{m[1]}`: " if m[1] else "- ", lines, flags=re.M
+        )
+        words += f"*{name}*\n\n{lines}\n\n"
+    return words.rstrip()
 
 
 def main(arguments: Iterable[str]) -> int:

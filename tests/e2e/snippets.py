@@ -147,12 +147,12 @@ class Reader:
 
     def do(self, snippet: Snippet) -> None:
         """Do what one snippet says."""
-        if self.named(self.story.not_run, snippet.text):
-            return
         if snippet.language in {"sh", "bash"}:
             for line in lines_of(snippet.text):
                 if not self.named(self.story.not_run, line):
                     self.type(line)
+        elif self.named(self.story.not_run, snippet.text):
+            return
         elif snippet.language == "python":
             self.program(snippet)
         else:

@@ -18,7 +18,9 @@ from snippets import ROOT, Reader, Snippet, Story, check_part, lines_of, read, s
 PREPARE_TIMEOUT_S = 540
 DOCS = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 INSTALLS = "it installs: tests/e2e/test_cli_wheel.py does that"
-FOR_AN_HOUR = "it sets up and tests all: CI runs it"
+LARGE = "it needs a large library: `make test-heavy` serves such files"
+BY_CI = "it sets up and tests all: CI runs it"
+ACTIVE = "the test's own environment is active"
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -62,13 +64,48 @@ def with_certificate(folder: Path) -> None:
     made.private_key_pem.write_to_path(folder / "key.pem")
 
 
+def sentiment(folder: Path) -> None:
+    """The smallest model of that name; a folder for a web page."""
+    (folder / "sentiment.py").write_text(
+        "def sentiment(text: str) -> float:\n    return 1.0 if 'joy' in text else 0.0\n"
+    )
+    (folder / "web").mkdir()
+
+
+def files(folder: Path) -> None:
+    """What a caller sends, and a headway.yaml for two of the page's models."""
+    need("PIL.Image").new("RGB", (8, 4)).save(folder / "tulip.jpg")
+    (folder / "report.pdf").write_bytes(b"%PDF-1.7\n")
+    (folder / "headway.yaml").write_text(
+        "models:\n  negative: {predictor: media.py:Negative}\n  size: {predictor: media.py:Size}\n"
+    )
+
+
+def table(folder: Path) -> None:
+    """A table of passengers in two forms."""
+    need("pyarrow")
+    passengers = need("pandas").DataFrame({"age": [29.0, 2.0], "sex": ["female", "male"]})
+    passengers.to_csv(folder / "passengers.csv", index=False)
+    passengers.to_parquet(folder / "passengers.parquet")
+
+
+def model_file(folder: Path) -> None:
+    shutil.copy(ROOT / "tests" / "golden" / "runtimes" / "onnx" / "model.onnx", folder)
+
+
+def streams(folder: Path) -> None:
+    """Both files of the page, so that one server has them."""
+    for snippet in snippets_of(ROOT / "docs" / "how-to" / "stream.md"):
+        for name, sign in (("words.py", "def words("), ("speech.py", "class Speech(")):
+            if sign in snippet.text:
+                (folder / name).write_text(snippet.text)
+
+
 def package(folder: Path) -> None:
     """A copy of the package, that a reader adds a file to; something to serve."""
     caches = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "src" / "headway", folder / "src" / "headway", ignore=caches)
-    (folder / "sentiment.py").write_text(
-        "def sentiment(text: str) -> float:\n    return 1.0 if 'joy' in text else 0.0\n"
-    )
+    sentiment(folder)
     page = (ROOT / "docs" / "how-to" / "add-a-runtime.md").read_text("utf-8")
     (model,) = re.findall(r"`(\{\"weights\".*?\})`", page)
     (folder / "score.linear").write_text(model)
@@ -80,13 +117,17 @@ PAGES: Mapping[str, Story] = {
     "README.md": Story(
         folder=weights_too,
         not_run={
-            "make demo": FOR_AN_HOUR,
-            ". .venv/bin/activate": "the test's own environment is active",
+            "make ": BY_CI,
+            ". .venv/bin/activate": ACTIVE,
         },
         then=("cd ../..", "headway predict sentiment.py text=fine"),
     ),
     "docs/quickstart.md": Story(
-        not_run={"python -m venv": INSTALLS, "pip install pytest": INSTALLS},
+        not_run={
+            "python -m venv": INSTALLS,
+            "pip install": INSTALLS,
+            ". .venv/bin/activate": ACTIVE,
+        },
         files={
             "import headway as hw\n\n\nclass Shout": "shout.py",
             "import headway as hw\nfrom predictor import Topic": "test_money.py",
@@ -110,6 +151,32 @@ PAGES: Mapping[str, Story] = {
         serves="headway serve examples/sentiment",
         instead={"--max-p99 50ms": "--max-p99 20s"},
     ),
+    "docs/how-to/serve-a-model-file.md": Story(
+        folder=model_file,
+        not_run={"headway serve model.pt2": LARGE, "headway serve saved-model/": LARGE},
+    ),
+    "docs/how-to/take-tables.md": Story(
+        folder=table,
+        files={"from dataclasses import dataclass": "survival.py"},
+        serves="headway serve survival.py",
+    ),
+    "docs/how-to/take-pictures-sound-and-files.md": Story(folder=files, serves="headway serve ."),
+    "docs/how-to/stream.md": Story(
+        folder=streams,
+        files={"import headway as hw\nfrom collections": "words.py"},
+        serves="headway serve words.py speech.py",
+        not_run={
+            "const ws": "it is for a browser",
+            "with hw.load(Speech)": "the microphone is the reader's",
+        },
+    ),
+    "docs/how-to/ask-from-python.md": Story(
+        folder=sentiment,
+        serves="headway serve sentiment.py",
+        not_run={"import { Client": "it is TypeScript: tests/e2e/test_client_generated.py"},
+    ),
+    "docs/how-to/cache-answers.md": Story(),
+    "docs/explain/batching.md": Story(),
     "docs/how-to/operate.md": Story(
         folder=with_certificate,
         instead={"Bearer KEY": "Bearer $(grep -o 'hw_.*' key.txt)"},
