@@ -189,7 +189,12 @@ class Reader:
             self.serve(shlex.split(line, comments=True)[2:])
             return
         if line.startswith("headway bench"):
-            line = " ".join([*map(shlex.quote, shlex.split(line, comments=True)), "--duration 1s"])
+            line = " ".join(
+                [
+                    *map(shlex.quote, shlex.split(line, comments=True)),
+                    "--duration 1s --warm-up 0.1s",
+                ]
+            )
         where = self.home / ".at"
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", f"{line}\npwd > {shlex.quote(str(where))}"],

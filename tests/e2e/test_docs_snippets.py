@@ -33,7 +33,6 @@ def examples(*names: str) -> Callable[[Path], None]:
         subprocess.run(prepare, capture_output=True, timeout=PREPARE_TIMEOUT_S, check=True)
         for name in names:
             shutil.copytree(ROOT / "examples" / name, folder / "examples" / name)
-        shutil.copy(ROOT / "examples" / "headway.yaml", folder / "examples")
         shutil.copy(ROOT / "README.md", folder)
 
     return put
@@ -135,8 +134,8 @@ PAGES: Mapping[str, Story] = {
         then=("headway check shout.py",),
     ),
     "docs/examples/index.md": Story(
-        folder=examples("sentiment", "digits", "filetype", "heart", "ocr"),
-        serves="headway serve examples",
+        folder=examples("sentiment", "digits", "filetype", "ocr"),
+        serves="headway serve examples/sentiment examples/digits examples/filetype examples/ocr",
         parts={
             "def predict(self, text": "examples/sentiment/sentiment.py",
             "Pixels = ": "examples/digits/digits.py",
