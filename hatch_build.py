@@ -36,6 +36,7 @@ _DEVELOPMENT = {
         "trustme>=1.2",
         "websockets>=15",
     ],
+    "docs": ["mkdocs>=1.6", "mkdocs-material>=9.7"],
     "lint": [
         "mypy>=1.14",
         "pandas-stubs>=2.2",
@@ -64,7 +65,7 @@ def extras() -> dict[str, list[str]]:
             found[name] = sorted({*found.get(name, ()), *needed})
             runtimes.update(needed if path.parent.name == "runtimes" else ())
     development = {name: list(needed) for name, needed in _DEVELOPMENT.items()}
-    development["dev"] = sorted({r for needed in _DEVELOPMENT.values() for r in needed})
+    development["dev"] = sorted({*_DEVELOPMENT["test"], *_DEVELOPMENT["lint"]})
     light = sorted({r for name in _LIGHT for r in found.get(name, ())})
     return {**found, "all-runtimes": sorted(runtimes), "light-runtimes": light, **development}
 
