@@ -17,8 +17,8 @@ import click
 from headway.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
-    from headway.load.connection import Place
-    from headway.load.target import Target
+    from headway.traffic.connection import Place
+    from headway.traffic.target import Target
     from headway.observe.scrape import Scrape
     from headway.observe.view import ModelView, View
 
@@ -72,7 +72,7 @@ class _Look:
     """Looks at a server, again and again."""
 
     def __init__(self, url: str, given: Mapping[str, Any]) -> None:
-        from headway.load.target import read_headers, read_target, request  # noqa: PLC0415  (so that --help stays quick)
+        from headway.traffic.target import read_headers, read_target, request  # noqa: PLC0415  (so that --help stays quick)
 
         self._target = read_target(url)
         self._place = _place(self._target, given)
@@ -106,7 +106,7 @@ class _Look:
         """By model: how many are ready, of how many."""
         import msgspec  # noqa: PLC0415  (so that --help stays quick)
 
-        from headway.load.connection import unix_place  # noqa: PLC0415  (so that --help stays quick)
+        from headway.traffic.connection import unix_place  # noqa: PLC0415  (so that --help stays quick)
 
         body = self._ask(unix_place(self._admin), self._status, self._admin)
         try:
@@ -118,8 +118,8 @@ class _Look:
             ) from e
 
     def _ask(self, place: "Place", request: bytes, what: str) -> bytes:
-        from headway.load.connection import Broken  # noqa: PLC0415  (so that --help stays quick)
-        from headway.load.generator import once  # noqa: PLC0415  (so that --help stays quick)
+        from headway.traffic.connection import Broken  # noqa: PLC0415  (so that --help stays quick)
+        from headway.traffic.generator import once  # noqa: PLC0415  (so that --help stays quick)
 
         where = self._target.url if what == "/metrics" else what
         try:
@@ -292,7 +292,7 @@ def _key(given: str) -> str:
 
 def _place(target: "Target", given: Mapping[str, Any]) -> "Place":
     """Where to connect."""
-    from headway.load import connection  # noqa: PLC0415  (so that --help stays quick)
+    from headway.traffic import connection  # noqa: PLC0415  (so that --help stays quick)
 
     if given["unix"]:
         return connection.unix_place(given["unix"])
