@@ -17,10 +17,10 @@ import click
 from headway.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
-    from headway.traffic.connection import Place
-    from headway.traffic.target import Target
     from headway.observe.scrape import Scrape
     from headway.observe.view import ModelView, View
+    from headway.traffic.connection import Place
+    from headway.traffic.target import Target
 
 _TIMEOUT_S = 5.0
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
