@@ -1,5 +1,5 @@
 # What people and CI type. Each target sets up what it needs; the lines themselves are in scripts/.
-.PHONY: help demo test test-heavy test-faults soak lint bench growth docs clean
+.PHONY: help demo test test-heavy test-faults soak lint bench growth docs site clean
 
 help:
 	@echo "make demo         serve real models, ask one question, say what to try"
@@ -11,6 +11,7 @@ help:
 	@echo "make bench        measure beside the peers (ONLY=name for a part, ONLY=--faults under fault)"
 	@echo "make growth       how cost grows: workers, connections, models, bodies"
 	@echo "make docs         write docs/reference from the code"
+	@echo "make site         build the docs as a site into build/site"
 
 install:
 	@scripts/install
@@ -44,5 +45,8 @@ growth: install
 docs: install
 	@scripts/docs
 
+site:
+	@scripts/site
+
 clean:
-	rm -rf .venv .venv-heavy build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-heavy .venv-docs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

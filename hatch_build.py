@@ -18,6 +18,8 @@ _DEVELOPMENT = {
         "hatchling>=1.25",
         "hypothesis>=6.100",
         "onnx>=1.17",
+        "opentelemetry-exporter-otlp-proto-http>=1.30",
+        "opentelemetry-sdk>=1.30",
         "pandas>=2.2",
         "pillow>=11",
         "polars>=1",
@@ -34,6 +36,7 @@ _DEVELOPMENT = {
         "trustme>=1.2",
         "websockets>=15",
     ],
+    "docs": ["mkdocs>=1.6", "mkdocs-material>=9.7"],
     "lint": [
         "mypy>=1.14",
         "pandas-stubs>=2.2",
@@ -62,7 +65,7 @@ def extras() -> dict[str, list[str]]:
             found[name] = sorted({*found.get(name, ()), *needed})
             runtimes.update(needed if path.parent.name == "runtimes" else ())
     development = {name: list(needed) for name, needed in _DEVELOPMENT.items()}
-    development["dev"] = sorted({r for needed in _DEVELOPMENT.values() for r in needed})
+    development["dev"] = sorted({*_DEVELOPMENT["test"], *_DEVELOPMENT["lint"]})
     light = sorted({r for name in _LIGHT for r in found.get(name, ())})
     return {**found, "all-runtimes": sorted(runtimes), "light-runtimes": light, **development}
 

@@ -1,22 +1,26 @@
-"""Write docs/reference from the tables in the code: settings, commands and exit codes, errors.
+"""Write docs/reference from the code: settings, commands and exit codes, errors, the public names.
 
 Everything there is made here; a page that somebody edited by hand is overwritten.
 """
 
+import ast
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
+import headway
 from headway import config, errors, plugins, protocols
 from headway.server.chunks import FramingError
 
 HOME: Final = Path(__file__).resolve().parent.parent / "docs" / "reference"
+Callable = ast.FunctionDef | ast.AsyncFunctionDef
 MADE: Final = "<!-- Made by scripts/docs from the code; edit it there. -->\n"
 
 
@@ -26,6 +30,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings(),
         "commands.md": the_commands(),
         "errors.md": the_errors(),
+        "api.md": the_api(),
     }
 
 
@@ -159,7 +164,8 @@ def _tree(error: type[errors.HeadwayError]) -> Iterator[type[errors.HeadwayError
 
 
 def _error_row(error: type[errors.HeadwayError]) -> str:
-    status = protocols.status_of(error())
+    is_ours = issubclass(error, errors.ReachError)
+    status = "none: raised by the client" if is_ours else protocols.status_of(error())
     message = re.sub(r"\{(\w+)[^}]*\}", r"{\1}", inspect.getdoc(error) or "")
     return f"| `{error.code}` | {status} | {message} |"
 
@@ -182,6 +188,102 @@ def _framing_rows() -> Iterator[str]:
         code = FramingError(status, "").code
         if status in FRAMING or code != "bad_request":
             yield f"| `{code}` | {status} | {FRAMING[status]} |"
+
+
+def the_api() -> str:
+    """Each public name of `headway`, with what its docstring and those of its members say."""
+    names = "\n".join(_name(name) for name in sorted(headway.__all__, key=str.lower))
+    return f"""# The Python API
+
+{MADE}
+All of it is in `import headway as hw`; other modules may change without a word in the changelog.
+
+{names}"""
+
+
+def _name(name: str) -> str:
+    value = getattr(headway, name)
+    said = inspect.getdoc(value) or ""
+    first = said.partition("\n\n")[0]
+    if inspect.ismodule(value):
+        told = f"{first} [Each error](errors.md).\n"
+    elif name == "__version__":
+        told = "Headway's version, a text.\n"
+    elif not value.__module__.startswith("headway."):
+        told = f"This is `{value.__module__}.{value.__qualname__}`. {first}\n"
+    else:
+        told = "\n".join(_defined(name, value))
+    return f"## {name}\n\n{told}"
+
+
+def _defined(name: str, value: Any) -> Iterator[str]:
+    """A class or function: how it is called, what it is, and a class's members."""
+    (node,) = ast.parse(textwrap.dedent(inspect.getsource(value))).body
+    assert isinstance(node, Callable | ast.ClassDef), f"{name} is neither a class nor a function"
+    shown = _made(node, name) if isinstance(node, ast.ClassDef) else f"{_called(node, name)}\n\n"
+    yield f"{shown}{_told(ast.get_docstring(node))}\n"
+    if isinstance(node, ast.ClassDef):
+        yield from _members_of(node, name)
+
+
+def _made(node: ast.ClassDef, name: str) -> str:
+    """How an object of a class is made, where its author says so."""
+    if _is_dataclass(node):
+        fields = [ast.unparse(n) for n in node.body if isinstance(n, ast.AnnAssign)]
+        return f"`{name}({', '.join(fields)})`\n\n"
+    made = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+    return "".join(_called(n, name).removesuffix(" → `None`") + "\n\n" for n in made)
+
+
+def _is_dataclass(node: ast.ClassDef) -> bool:
+    return any("dataclass" in ast.unparse(d) for d in node.decorator_list)
+
+
+def _members_of(node: ast.ClassDef, owner: str) -> Iterator[str]:
+    """The public fields, each with the sentence that stands below it, properties and methods."""
+    for member, below in zip(node.body, [*node.body[1:], None], strict=True):
+        if isinstance(member, ast.AnnAssign):
+            name, shown = ast.unparse(member.target), f"`{ast.unparse(member)}`"
+            said = _sentence(below)
+            is_hidden = not said and _is_dataclass(node)
+        elif isinstance(member, Callable):
+            name, shown = member.name, _called(member, member.name)
+            said = ast.get_docstring(member) or ""
+            is_hidden = False
+        else:
+            continue
+        if not is_hidden and (name == "__call__" or not name.startswith("_")):
+            words = f"\n{_told(said)}\n" if said else ""
+            yield f"### {owner}.{name}\n\n{shown}\n{words}"
+
+
+def _sentence(node: ast.stmt | None) -> str:
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return str(ast.literal_eval(node.value)) if is_text else ""  # type: ignore[union-attr]
+
+
+def _called(node: Callable, name: str) -> str:
+    """A call with its arguments' types, as the code has them."""
+    if any(ast.unparse(d) == "property" for d in node.decorator_list):
+        return f"`{name}: {ast.unparse(node.returns)}`" if node.returns else f"`{name}`"
+    arguments = re.sub(r"^self(, /)?(, )?", "", ast.unparse(node.args))
+    arguments = re.sub(r": '([^']+)'", r": \1", arguments)
+    returned = ast.unparse(node.returns).strip("'") if node.returns else ""
+    returns = f" → `{returned}`" if returned else ""
+    return f"`{name}({arguments})`{returns}"
+
+
+def _told(docstring: str | None) -> str:
+    """A docstring in Markdown: its `Args`, `Returns` and `Raises` as lists."""
+    text = inspect.cleandoc(docstring or "")
+    words, *sections = re.split(r"^(Args|Returns|Raises):\n", text, flags=re.M)
+    for name, body in zip(sections[::2], sections[1::2], strict=True):
+        lines = re.sub(r"\n {5,}", " ", body.rstrip())
+        lines = re.sub(
+            r"^    (?:(\w+): )?", lambda m: f"- `{m[1]}`: " if m[1] else "- ", lines, flags=re.M
+        )
+        words += f"*{name}*\n\n{lines}\n\n"
+    return words.rstrip()
 
 
 def main(arguments: Iterable[str]) -> int:

@@ -153,6 +153,27 @@ class ServerSettings:
         bool,
         Setting("watch the predictor's files and replace its workers when they change", live=False),
     ] = False
+    traces: Annotated[
+        str,
+        Setting("exporter that spans of requests go to: otel; empty: none are made", live=False),
+    ] = ""
+    traces_url: Annotated[
+        str,
+        Setting(
+            "where the exporter sends them; by default what OTEL_EXPORTER_OTLP_ENDPOINT says, or "
+            "http://localhost:4318/v1/traces",
+            live=False,
+        ),
+    ] = ""
+    traces_share: Annotated[
+        float,
+        Setting(
+            "how many of the requests are traced whose callers send no traceparent",
+            ge=0,
+            le=1,
+            live=False,
+        ),
+    ] = 1.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Setting("least severe log line that is written"),
@@ -234,6 +255,12 @@ class ModelSettings:
             takes="URLs of http or https with a path (at least /), with commas between",
         ),
     ] = ""
+    slow_s: Annotated[
+        float,
+        Setting(
+            "log each request that took longer, at most ten lines a second; 0: none", unit="s", ge=0
+        ),
+    ] = 0.0
     device: Annotated[
         str,
         Setting(

@@ -30,6 +30,7 @@ LAWS = "tests/unit/engine/test_batcher.py::TestLaws"
 SIMULATED = (
     "tests/unit/engine/test_simulation.py::test_every_seed_ends_each_request_once_and_comes_to_rest"
 )
+CACHE = "tests/e2e/test_serve_cache.py::"
 LENDING = "tests/unit/engine/test_lending.py::TestLending::runTest"
 LEDGER = (
     "tests/e2e/test_ledger_short.py::test_three_thousand_requests_of_every_mood_end_as_they_should"
@@ -142,8 +143,8 @@ MUTANTS = (
     Mutant(
         "give a late answer to the connection's next request",
         "server/connection.py",
-        "        if serial != self._serial or not self._is_asked:\n",
-        "        if not self._is_asked:\n",
+        "            return\n        head = self._head\n        if self._is_streaming or head is None:\n",
+        "            pass\n        head = self._head\n        if self._is_streaming or head is None:\n",
         "tests/integration/http/test_http_exchange.py::"
         "test_late_and_double_answers_never_reach_the_next_request",
     ),
@@ -343,9 +344,31 @@ MUTANTS = (
     Mutant(
         "count every end as an answer",
         "engine/gateway.py",
-        "        pool.tally.answered(outcome, now",
-        "        pool.tally.answered(0, now",
+        "flight.pool.tally.answered(outcome, now",
+        "flight.pool.tally.answered(0, now",
         f"{LEDGER}[1]",
+    ),
+    Mutant(
+        "give an answer that was kept to every question with that body",
+        "engine/shelf.py",
+        "(question.codec, question.op, question.headers, question.query)",
+        "(question.codec, question.op)",
+        f"{CACHE}test_another_model_another_body_and_another_query_are_other_requests",
+    ),
+    Mutant(
+        "let the one who leaves take those along who wait for his answer",
+        "engine/gateway.py",
+        "            self._leave_to_others(flight, _OUTCOME_CANCELLED)\n",
+        "            self._drop(flight)\n",
+        f"{CACHE}test_the_first_may_leave_and_the_others_get_its_answer",
+    ),
+    Mutant(
+        "let everybody wait though all leave before their turn",
+        "engine/leavers.py",
+        "self.most = max(least, int(done / span_s * self.patience_s / 2))",
+        "self.most = UNBOUND",
+        "tests/unit/engine/test_leavers.py::"
+        "test_no_more_may_wait_than_are_answered_in_half_of_the_time_that_the_leavers_stayed",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The reference pages say what the code says: every setting, command, exit code and error."""
+"""The reference pages say what the code says: every setting, command, exit code, error and public name."""
 
 import importlib.util
 import re
@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+import headway
 from headway import config, errors, plugins
 from headway.server.chunks import FramingError
 
@@ -27,7 +28,7 @@ def page(name: str) -> str:
     return (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["settings.md", "commands.md", "errors.md"])
+@pytest.mark.parametrize("name", ["settings.md", "commands.md", "errors.md", "api.md"])
 def test_a_page_is_what_the_code_says_today(reference: ModuleType, name: str) -> None:
     assert page(name) == reference.pages()[name], "out of date: make docs"
 
@@ -43,7 +44,7 @@ def test_every_setting_is_documented() -> None:
 def test_every_error_code_is_documented() -> None:
     codes = re.findall(r"^    code = \"(\w+)\"", Path(errors.__file__).read_text(), re.MULTILINE)
     assert len(codes) > 20
-    branches = {"bad_request", "busy", "internal", "model_error", "worker_error"}
+    branches = {"bad_request", "busy", "internal", "model_error", "worker_error", "reach"}
     assert all(f"| `{code}` |" in page("errors.md") for code in {*codes} - branches | {"internal"})
 
 
@@ -58,3 +59,11 @@ def test_every_command_and_exit_code_is_documented() -> None:
     text = page("commands.md")
     assert all(f"## headway {name}\n" in text for name in plugins.names("commands"))
     assert all(f"| {code.value} | " in text for code in errors.Exit)
+
+
+def test_every_public_name_is_documented_in_words() -> None:
+    sections = dict(re.findall(r"^## (\S+)\n\n(.*?)(?=^## |\Z)", page("api.md"), re.M | re.S))
+    assert sorted(sections) == sorted(headway.__all__)
+    prose = {name: re.sub(r"`.*?`|^#.*", "", text, flags=re.M) for name, text in sections.items()}
+    assert not [name for name, text in prose.items() if len(text.split()) < 4]
+    assert "### Predictor.open_model\n\n`open_model(name: str)` → `Model`" in sections["Predictor"]

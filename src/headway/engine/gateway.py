@@ -136,9 +136,12 @@ class Gateway:
             *caller,
             question.priority,
         )
+        if pool.witness.spans is not None:
+            pool.witness.begun(flight)
         error = self._refusal(pool, flight, key)
         if error is not None:
             pool.tally.answered(outcome_of(error), 0.0)
+            pool.witness.refused(flight, outcome_of(error))
             self._tell_error(flight, error)
             return 0
         self._flights[id] = flight
@@ -221,6 +224,9 @@ class Gateway:
 
     def answered(self, link: SlotLink, replies: Replies, buffers: memoryview) -> None:
         """A slot has answered some of a grab."""
+        witness = link.pool.witness
+        if witness.is_watching:
+            witness.heard(link, replies)
         start, answers = 0, replies.answers
         for answer in answers:
             stop = start + answer.size
@@ -241,6 +247,8 @@ class Gateway:
             link.pool.rotation.judge(link, answers)
         if replies.is_last:
             link.pool.gauge()
+            if link.spent is not None:
+                witness.done(link)
 
     def _deliver(self, flight: Flight, answer: Answer, body: bytes) -> None:
         exchange, serial, part = flight.exchange, flight.serial, answer.part
@@ -281,7 +289,10 @@ class Gateway:
         if flight.exchange is not NOBODY:
             now = time.monotonic()
             waited_s = (flight.sent_at or now) - flight.queued_at
-            flight.pool.tally.answered(outcome, now - flight.queued_at, waited_s)
+            took_s = now - flight.queued_at
+            flight.pool.tally.answered(outcome, took_s, waited_s)
+            if took_s >= flight.pool.witness.from_s:
+                flight.pool.witness.ended(flight, outcome, now)
 
     # Requests that share an answer
 

@@ -50,8 +50,9 @@ from headway.errors import (
 from headway.model.call import Call, Result
 from headway.model.marks import Context
 from headway.model.opening import Opened
-from headway.observe.log import ASKING
-from headway.protocols import Reply, ending, rendered
+from headway.observe.log import ASKING, asking
+from headway.observe.trace import trace_id
+from headway.protocols import Ask, Reply, ending, rendered
 
 log = logging.getLogger(__name__)
 
@@ -287,7 +288,7 @@ class Run:
                 self._keep_item(ticket, row, e)
                 continue
             if self._signature.is_async:
-                begun.append((ticket, row, _named(outcome, ticket.ask.request_id)))
+                begun.append((ticket, row, _naming(outcome, ticket.ask)))
                 continue
             self._keep_item(ticket, row, outcome)
             if ticket.call is not None and row == ticket.call.rows - 1:
@@ -297,7 +298,7 @@ class Run:
             self._keep_item(ticket, row, outcome)
 
     def _predict(self, arguments: dict[str, Any], asked: Sequence[Piece]) -> Any:
-        ASKING.set(partial(_ids, asked))  # what the predictor logs or prints names its requests
+        ASKING.set(partial(_who, asked))  # what the predictor logs or prints names its requests
         try:
             return self._opened.predict(**arguments)
         except BaseException as e:
@@ -342,8 +343,7 @@ class Run:
                 ticket.errors[row] = error
             ticket.answered += len(rows)
         if not isinstance(error, CallerError):
-            ids = [ticket.ask.request_id for ticket, _ in batch]
-            log.error("predict_failed", exc_info=error, extra={"request_ids": ids})
+            log.error("predict_failed", exc_info=error, extra=_at_fault([t.ask for t, _ in batch]))
 
     # From answers to bytes
 
@@ -397,7 +397,7 @@ class Run:
     def _fail(self, ticket: Ticket, error: HeadwayError) -> None:
         ticket.is_done = True
         if isinstance(error, InternalError):
-            log.error("internal", exc_info=error, extra={"request_id": ticket.ask.request_id})
+            log.error("internal", exc_info=error, extra=_named([ticket.ask]))
         reply = rendered(ticket.codec, ticket.ask, error)
         self._ready.append(Said(ticket.id, WHOLE, reply.body, error, reply))
 
@@ -444,7 +444,7 @@ class Run:
                 Said(ticket.id, END, b"", Cancelled() if ticket.is_cancelled else None)
             )
         finally:
-            close(items, ticket.ask.request_id)
+            close(items, _at_fault([ticket.ask]))
             self._end_fed(ticket)
             self._timing.compute_s += time.perf_counter() - started
 
@@ -471,8 +471,7 @@ class Run:
     def _break_off(self, ticket: Ticket, cause: BaseException, *, is_begun: bool) -> None:
         error = told(cause)
         if not isinstance(error, CallerError | DeadlineError):
-            ids = [ticket.ask.request_id]
-            log.error("predict_failed", exc_info=cause, extra={"request_ids": ids})
+            log.error("predict_failed", exc_info=cause, extra=_at_fault([ticket.ask]))
         if not is_begun:
             self._fail(ticket, error)
             return
@@ -503,14 +502,24 @@ def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     raise RuntimeError("an async predictor needs its worker's loop")
 
 
-async def _named(coroutine: Awaitable[Any], request_id: str) -> Any:
+async def _naming(coroutine: Awaitable[Any], ask: Ask) -> Any:
     """What one of many coroutines prints names its own request."""
-    ASKING.set(lambda: [request_id])
+    ASKING.set(partial(_named, [ask]))
     return await coroutine
 
 
-def _ids(asked: Sequence[Piece]) -> list[str]:
-    return [ticket.ask.request_id for ticket, _ in asked]
+def _who(asked: Sequence[Piece]) -> dict[str, Any]:
+    return _named([ticket.ask for ticket, _ in asked])
+
+
+def _named(asks: Sequence[Ask]) -> dict[str, Any]:
+    return asking([ask.request_id for ask in asks], (trace_id(ask.headers) for ask in asks))
+
+
+def _at_fault(asks: Sequence[Ask]) -> dict[str, Any]:
+    """As `_named`, with a list of requests also where it is one."""
+    traces = asking((), (trace_id(ask.headers) for ask in asks))
+    return {"request_ids": [ask.request_id for ask in asks], **traces}
 
 
 def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:

@@ -1,7 +1,7 @@
 """The items of a stream, as a generator that can be closed, whatever the predictor answered."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 from headway.engine.blame import is_interrupt, raised
@@ -43,15 +43,15 @@ async def _fed_async(field: Any, held: Sequence[Any], inbox: Any) -> AsyncIterat
         yield field.read(*item)
 
 
-def close(items: Any, request_id: str) -> None:
-    """Let a stream's generator tidy up; what it raises then concerns no caller."""
+def close(items: Any, who: Mapping[str, Any]) -> None:
+    """Let a stream's generator tidy up; what it raises then concerns no caller, and is logged with `who` asked."""
     try:
         if hasattr(items, "close"):
             items.close()
     except BaseException as e:
         if is_interrupt(e):
             raise
-        log.error("predict_failed", exc_info=True, extra={"request_ids": [request_id]})
+        log.error("predict_failed", exc_info=True, extra=dict(who))
 
 
 def _items(output: Any) -> Iterator[Any]:

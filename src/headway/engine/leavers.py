@@ -63,13 +63,13 @@ class Leavers:
         done = answered - self._answered
         if span_s < WINDOW_S or (not done and span_s < STALE_S):
             return False
-        was_unbound = self.most == UNBOUND
-        if span_s < STALE_S and self._left >= FEWEST and self._left > done:
+        was_unbound, is_fresh = self.most == UNBOUND, span_s < STALE_S
+        if is_fresh and self._left >= FEWEST and self._left > done:
             self.patience_s = median(self._stays_s)
             self._until = now + KEEP_S
         if now >= self._until:
             self.most = UNBOUND
-        elif span_s < STALE_S:
+        elif is_fresh:
             self.most = max(least, int(done / span_s * self.patience_s / 2))
         self._since, self._answered, self._left = now, answered, 0
         self._stays_s.clear()

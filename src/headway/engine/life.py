@@ -153,6 +153,8 @@ class Flight(Struct, eq=False):
     is_alone: bool = False
     share: Any = None
     """With which equal requests it shares an answer (`shelf.Share`)."""
+    trace: Any = None
+    """Its span (`spans.Trace`), where one is made."""
 
     def step(self, event: Event) -> Act:
         """Let something happen; returns what is to be done."""

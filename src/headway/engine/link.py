@@ -14,6 +14,7 @@ from headway.engine.channel import Channel
 from headway.engine.frames import Framer, Replies
 from headway.engine.life import Flight, State
 from headway.engine.messages import Loaded
+from headway.engine.spans import Spent
 
 if TYPE_CHECKING:
     from headway.engine.pool import Pool
@@ -62,6 +63,8 @@ class SlotLink(asyncio.Protocol):
         self.busy_until = 0.0
         self.is_held = False
         """Nothing is read of the slot: who gets its stream does not take it."""
+        self.spent: Spent | None = None
+        """What it has told of the grab that it has; kept where somebody looks (`witness`)."""
 
     def connection_made(self, transport: Any) -> None:
         """The link is up."""

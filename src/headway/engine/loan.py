@@ -41,7 +41,8 @@ class Loan:
         if self.holder == gateway or gateway not in self._wants:
             return []
         self._wants[gateway] = True
-        return self._lend(gateway) if self.holder is None else [(self.holder, Notice.RECALL)]
+        assert self.holder is not None, "the first that joins has it, and it is always lent on"
+        return [(self.holder, Notice.RECALL)]
 
     def keeps(self, gateway: int) -> bool:
         """Whether the gateway whose grab ends may have the next one too: nobody else waits."""

@@ -21,6 +21,7 @@ from headway.engine.messages import Loaded
 from headway.engine.patience import Patience
 from headway.engine.rotation import Rotation
 from headway.engine.shelf import Shelf, shelf_of
+from headway.engine.witness import Witness
 from headway.errors import HeadwayError
 from headway.model.call import Description
 from headway.observe.metrics import Tally
@@ -65,6 +66,7 @@ class Pool:
         self._patience = Patience()
         self._leavers = Leavers()
         self.rotation = Rotation(self, tell)
+        self.witness = Witness(loop, name)
         self._suspect_link: SlotLink | None = None
         """The slot that has a suspect of ours."""
         self._is_woken = False
@@ -83,6 +85,7 @@ class Pool:
         self.description = loaded.description
         if self.description.is_fed:  # a stream of items lasts as long as its caller likes
             self.longest_turns_s = math.inf
+        self.witness.adapt(settings.slow_s)
         self.batcher.limits = Limits(
             max(1, settings.max_queue // gateways),
             max(1, settings.max_queue_bytes // gateways),
@@ -127,6 +130,7 @@ class Pool:
 
     def lost(self, link: SlotLink) -> None:
         """A slot is gone."""
+        self.witness.done(link)
         if link is self._suspect_link:
             self._suspect_link = None
         for links in (self.links, self.free):

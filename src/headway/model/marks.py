@@ -148,6 +148,21 @@ class Context:
         self._deadline = deadline
         self._left = threading.Event()
 
+    @property
+    def traceparent(self) -> str:
+        """What to send on as W3C `traceparent` with calls that `predict` makes; "" where the caller sent none."""
+        return self.headers.get("traceparent", "")
+
+    @property
+    def tracestate(self) -> str:
+        """What to send on as W3C `tracestate` beside it; "" where the caller sent none."""
+        return self.headers.get("tracestate", "")
+
+    @property
+    def trace_id(self) -> str:
+        """The id of the trace that the request belongs to; "" where it belongs to none."""
+        return self.traceparent[3:35]
+
     def remaining_s(self) -> float | None:
         """Seconds until the request's time is over, never below 0; None: it has no deadline."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())

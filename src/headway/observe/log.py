@@ -27,8 +27,19 @@ from typing import Any, Literal
 
 Format = Literal["auto", "human", "json"]
 
-ASKING: ContextVar[Callable[[], Sequence[str]] | None] = ContextVar("asking", default=None)
-"""Tells the ids of the requests that this thread works for, to lines that do not say it themselves."""
+ASKING: ContextVar[Callable[[], Mapping[str, Any]] | None] = ContextVar("asking", default=None)
+"""Tells whose requests this thread works for (`asking`), to lines that do not say it themselves."""
+
+
+def asking(request_ids: Sequence[str], trace_ids: Iterable[str]) -> dict[str, Any]:
+    """The fields that name requests: their ids, and the traces that some of them belong to."""
+    told = {"request": list(request_ids), "trace": list(dict.fromkeys(filter(None, trace_ids)))}
+    return {
+        f"{name}_id" if len(ids) == 1 else f"{name}_ids": ids[0] if len(ids) == 1 else ids
+        for name, ids in told.items()
+        if ids
+    }
+
 
 LINE_BYTES = 4096
 """PIPE_BUF on Linux: the longest write to a pipe that other writers can't cut in two."""
@@ -217,11 +228,10 @@ def _fields(record: logging.LogRecord, process: str, room: _Room) -> dict[str, A
         "pid": record.process or os.getpid(),
     }
     extras = {k: v for k, v in record.__dict__.items() if k not in _OWN_OF_RECORD}
-    asking = ASKING.get()
-    if asking is not None and not extras.keys() & {"request_id", "request_ids"}:
-        ids = asking()
-        extras |= {"request_id": ids[0]} if len(ids) == 1 else {"request_ids": ids}
-    first = {k: extras.pop(k) for k in ("request_id", "model") if k in extras}
+    who = ASKING.get()
+    if who is not None and not extras.keys() & {"request_id", "request_ids"}:
+        extras |= who()
+    first = {k: extras.pop(k) for k in ("request_id", "trace_id", "model") if k in extras}
     for name, value in [*first.items(), *extras.items()][: room.fields]:
         key = _cut(name if name not in own else f"{name}_", _NAME_CHARS)
         own[key] = _plain(name, value, room)

@@ -26,6 +26,7 @@ from headway.engine.inflate import check_coding
 from headway.engine.pool import Pool
 from headway.errors import HeadwayError
 from headway.model.call import Description
+from headway.observe import trace
 from headway.observe.exposition import CONTENT_TYPE, exposition
 from headway.observe.metrics import Board, outcome_of, stats
 from headway.protocols import Ask, Codec, Facts, Reply, Route, Stats, check_media, rendered
@@ -198,7 +199,10 @@ class App:
         declared = {*self._codecs[found.codec].HEADERS, "content-encoding"}
         if pool.description is not None:
             declared.update(pool.description.headers)
+        declared -= {trace.PARENT, trace.STATE}  # read by their own rules
         headers = {name: value for name, value in head.headers.items() if name in declared}
+        if trace.PARENT in head.headers:
+            headers |= trace.trace_headers(head.headers)
         question = Question(
             found.codec,
             found.route.op,

@@ -17,6 +17,7 @@ from typing import cast
 
 import uvloop
 
+from headway import plugins
 from headway.config import ServerSettings
 from headway.engine.channel import Channel
 from headway.engine.gateway import Gateway
@@ -41,6 +42,7 @@ from headway.engine.messages import (
     Trouble,
 )
 from headway.engine.orphan import end_with_parent
+from headway.engine.spans import Spans
 from headway.errors import ConfigError
 from headway.observe import log as logs
 from headway.observe.metrics import Board
@@ -71,6 +73,10 @@ class Process:
         self._board = Board.attach(listen.board_fd, listen.gateways, len(listen.names))
         tallies = {n: self._board.tally(listen.gateway, i) for i, n in enumerate(listen.names)}
         self._gateway = Gateway(loop, tallies, channel.send, listen.gateways)
+        self._spans = _open_spans(listen.settings)
+        if self._spans is not None:
+            for pool in self._gateway.pools.values():
+                pool.witness.trace(self._spans)
         self._state = State(listen.started_s, listen.was_ready)
         settings = _share(listen.settings, listen.gateways)
         allow_descriptors(settings.max_connections + _OTHER_DESCRIPTORS)
@@ -102,6 +108,8 @@ class Process:
         gc.set_threshold(_GC_THRESHOLD, 10, 10)
         await self._stopped
         self._listener.close()
+        if self._spans is not None:
+            self._spans.close()
 
     async def _meet_all(self) -> None:
         """Link up with the workers that serve, so that a successor has none to refuse for want of them.
@@ -128,6 +136,7 @@ class Process:
             gateway.report_overdue()
         elif isinstance(message, Join):
             tasks.start(gateway.join(message, fds), self._tasks)
+            self._trace_load(message)
         elif isinstance(message, Suspend | Resume):
             gateway.suspend(message.worker, is_suspended=isinstance(message, Suspend))
         elif isinstance(message, Part):
@@ -142,6 +151,13 @@ class Process:
             self._adapt(message.settings)
         else:
             self._hear_of_the_end(message, fds)
+
+    def _trace_load(self, message: Join) -> None:
+        """One gateway makes the span; a successor does not for the workers that it is introduced to."""
+        is_new = self._introduced.done() or not self._listen.was_ready
+        if self._spans is not None and self._listen.gateway == 0 and is_new:
+            load_s = message.loaded.load_s
+            self._spans.loaded(message.model, message.worker, load_s, time.monotonic())
 
     def _hear_of_the_end(self, message: Message, fds: list[int]) -> None:
         if isinstance(message, Drain):
@@ -210,6 +226,14 @@ def allow_descriptors(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
         log.warning("few_descriptors", extra={"allowed": allowed, "wanted": wanted})
+
+
+def _open_spans(settings: ServerSettings) -> Spans | None:
+    """What makes spans, where the settings ask for them; else nothing of it is imported."""
+    if not settings.traces:
+        return None
+    sink = plugins.load("exporters", settings.traces).open_sink(settings.traces_url)
+    return Spans(sink, settings.traces_share)
 
 
 def _share(settings: ServerSettings, gateways: int) -> ServerSettings:

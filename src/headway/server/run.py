@@ -7,9 +7,11 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from headway import plugins
 from headway.config import ModelSpec, ServerSettings
 from headway.engine.reload import Read
 from headway.engine.supervisor import Supervisor
+from headway.errors import ConfigError, PluginError
 from headway.observe import log as logs
 from headway.server import sockets, tls
 from headway.server.admin import Admin
@@ -91,14 +93,19 @@ async def _run(
 
 
 def _check(settings: ServerSettings) -> None:
-    """Refuse files that can't be used.
+    """Refuse files, and an exporter, that can't be used.
 
     Raises:
-        ConfigError: the certificate or the keys.
+        ConfigError: the certificate, the keys, or what exports spans.
     """
     tls.server_context(settings)
     if settings.key_file:
         Keys.read(settings.key_file)
+    if settings.traces:
+        try:
+            plugins.load("exporters", settings.traces)
+        except PluginError as e:
+            raise ConfigError(where="`traces`", problem=e.message.rstrip(".")) from e
 
 
 def _tcp_listener(settings: ServerSettings) -> socket.socket:

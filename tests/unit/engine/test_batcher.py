@@ -195,4 +195,27 @@ def test_what_waits_beyond_the_bound_that_was_learnt_is_the_oldest_of_the_least_
     batcher.most = 2
     assert [f.id for f in batcher.surplus()] == [1, 3, 0]
     assert batcher.queued == 5, "they are still queued"
+    batcher.most = 4
+    assert [f.id for f in batcher.surplus()] == [1]
+    batcher.most = 5
+    assert batcher.surplus() == []
+    assert batcher.offer(Flight(8, b"", 0, 0.0, 1.0, 1.0)) == "5 requests wait"
+    batcher.most = 2
     assert batcher.offer(Flight(9, b"", 0, 0.0, 1.0, 1.0)) == "5 requests wait"
+
+
+def test_bodies_that_fill_a_grab_to_the_byte_go_together_and_the_next_does_not() -> None:
+    batcher = Batcher(Limits(max_batch_bytes=10))
+    for id in range(3):
+        batcher.offer(Flight(id, b"", 5, 0.0, 1.0, 1.0))
+    assert [f.id for f in batcher.take(1, 0.0)] == [0, 1]
+
+
+def test_what_is_withdrawn_holds_its_body_no_longer() -> None:
+    batcher = Batcher(Limits())
+    flight = Flight(1, b"large", 5, 0.0, 1.0, 1.0)
+    batcher.offer(flight)
+    flight.step(Event.CANCEL)
+    batcher.withdraw(flight)
+    assert flight.body == b""
+    assert (batcher.queued, batcher.queued_bytes) == (0, 0)

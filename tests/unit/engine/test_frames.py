@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.engine import frames
@@ -44,6 +44,7 @@ def read(stream: bytes, cuts: list[int]) -> list[tuple[frames.Message, bytes]]:
     st.lists(st.tuples(grabs, bodies), max_size=4),
     st.lists(st.integers(0, 999)),
 )
+@example([(Grab([], []), [b"x" * 300]), (Grab([], []), [b"y" * 300])], [])
 def test_messages_survive_however_their_bytes_are_cut(
     sent: list[tuple[Grab, list[bytes]]], cuts: list[int]
 ) -> None:

@@ -64,6 +64,27 @@ def test_the_bound_follows_the_pace_and_is_forgotten_when_nobody_has_left_for_a_
     assert leavers.most == UNBOUND
 
 
+def test_a_window_is_not_judged_before_its_time_and_is_at_it() -> None:
+    leavers = Leavers()
+    leavers.judge(0, LEAST, 100.0)
+    for _ in range(FEWEST):
+        leavers.left(4.0)
+    assert not leavers.judge(1, LEAST, 100.0 + WINDOW_S - 0.01)
+    assert leavers.most == UNBOUND
+    assert leavers.judge(5, LEAST, 100.0 + WINDOW_S), f"{FEWEST} who left are enough"
+    assert leavers.most == 20, "5 in half a second, four seconds of patience"
+
+
+def test_what_stands_still_for_long_is_no_queue_that_is_too_long() -> None:
+    leavers = Leavers()
+    leavers.judge(0, LEAST, 100.0)
+    for _ in range(40):
+        leavers.left(3.0)
+    assert not leavers.judge(0, LEAST, 100.0 + STALE_S), "nothing was answered: count anew"
+    leavers.judge(1, LEAST, 101.0 + STALE_S)
+    assert leavers.most == UNBOUND, "those who had left were forgotten"
+
+
 def test_a_window_in_which_nothing_was_answered_goes_on() -> None:
     leavers = Leavers()
     leavers.judge(0, LEAST, 100.0)
