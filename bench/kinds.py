@@ -1,4 +1,4 @@
-"""What each type costs over raw bytes: `python bench/kinds.py` prints microseconds an item, as a table.
+"""What each type costs over raw bytes: `python -m bench.kinds` prints microseconds an item, as a table.
 
 In process: from a body to what predict gets, one item a call; no socket, no model. Needs Headway, Pillow, soundfile.
 """

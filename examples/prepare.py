@@ -23,6 +23,7 @@ FILES = {
     "filetype": ("filetype.onnx", "labels.json"),
     "heart": ("heart.skops",),
     "ocr": ("find.onnx", "turn.onnx", "read.onnx", "alphabet.txt"),
+    "voice": ("voice.onnx", "speech.wav"),
 }
 HEAVY = {"embeddings": ("encoder.onnx", "tokenizer.json")}
 """Made only where they are named: they need large libraries."""

@@ -90,6 +90,14 @@ class Count(hw.Predictor):
         yield from range(upto)
 
 
+class Parity(hw.Predictor):
+    def predict(
+        self, numbers: Iterator[int], of: Annotated[int, hw.Meta(gt=0)] = 2
+    ) -> Iterator[int]:
+        for number in numbers:
+            yield number % of
+
+
 class Odd(hw.Predictor):
     def predict(self, number: hw.Batch[int]) -> hw.Batch[float]:
         return [(float("nan"), float("inf"), float("-inf"))[n % 3] for n in number]

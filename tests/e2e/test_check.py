@@ -387,7 +387,7 @@ def test_who_is_killed_while_it_accepts_leaves_the_old_file(accepted: Path) -> N
 
 KINDS = '''
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -418,6 +418,29 @@ class Counted(hw.Predictor):
     async def predict(self, upto: int, context: hw.Context) -> AsyncIterator[dict[str, int]]:
         for number in range(upto):
             yield {"number": number}
+
+
+Sound = Annotated[NDArray[np.float32], hw.Tensor("float32", None)]
+
+
+class Heard(hw.Predictor):
+    """A stream of arrays in, and one out."""
+
+    examples = ({"chunks": [[0.0, 1.5], [2.5]]},)
+
+    def predict(self, chunks: Iterator[Sound], times: float = 1.0) -> Iterator[float]:
+        for chunk in chunks:
+            yield float(chunk.sum()) * times
+
+
+class AsyncHeard(hw.Predictor):
+    """The same in coroutines."""
+
+    examples = ({"chunks": [[0.0, 1.5], [2.5]]},)
+
+    async def predict(self, chunks: AsyncIterator[Sound]) -> AsyncIterator[float]:
+        async for chunk in chunks:
+            yield float(chunk.sum())
 
 
 class Mirrored(hw.Predictor):
@@ -468,7 +491,7 @@ def join(words: list[str], glue: str = " ") -> dict[str, list[str]]:
     """Answer with something deep."""
     return {"joined": [glue.join(words)], "words": words}
 '''
-OF_KINDS = ("Awaited", "Counted", "Mirrored", "Survival", "Halves")
+OF_KINDS = ("Awaited", "Counted", "Heard", "AsyncHeard", "Mirrored", "Survival", "Halves")
 
 
 def test_every_kind_of_input_and_answer_agrees_in_every_form(tmp_path: Path) -> None:

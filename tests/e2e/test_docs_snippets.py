@@ -141,6 +141,7 @@ PAGES: Mapping[str, Story] = {
             "Pixels = ": "examples/digits/digits.py",
             "def predict(self, content": "examples/filetype/filetype.py",
             "def load(self)": "examples/ocr/ocr.py",
+            "def predict(\n    self, chunks": "examples/voice/voice.py",
         },
         environment={"PYTHONPATH": "{folder}/examples/sentiment"},
     ),

@@ -15,15 +15,17 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+import wave
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("sentiment", "digits", "filetype", "heart", "ocr")
+NAMES = ("sentiment", "digits", "filetype", "heart", "ocr", "voice")
 PREPARE_TIMEOUT_S = 540
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 40
@@ -230,12 +232,46 @@ def ask_ocr(service: Service) -> None:
     assert (status, error["code"]) == (400, "bad_input")
 
 
+def ask_voice(service: Service) -> None:
+    with wave.open(str(EXAMPLES / "voice" / "speech.wav")) as sound:
+        rate, content = sound.getframerate(), sound.readframes(sound.getnframes())
+    chunks = [content[at : at + 6400] for at in range(0, len(content), 6400)]
+    chunk_s = 6400 / 2 / rate
+    url = service.url.replace("http:", "ws:") + "/models/voice/stream"
+    with connect(url + "?pause_s=0.2", compression=None) as client:
+        turns, sent_s = [], []
+        for i, chunk in enumerate(chunks):
+            client.send(chunk)
+            if i == 4:  # a second has been sent, and no more until the answer is here
+                turns.append(json.loads(client.recv(timeout=ANSWER_TIMEOUT_S)))
+                sent_s.append((i + 1) * chunk_s)
+        client.send("")
+        turns += [json.loads(told) for told in client]
+    assert client.close_code == 1000
+    assert turns[0]["at_s"] < sent_s[0], "told while the sound goes on"
+    assert [turn["event"] for turn in turns] == ["begin", "end"] * (len(turns) // 2)
+    assert len(turns) >= 6
+
+    numbers = [list(struct.unpack(f"<{len(chunk) // 2}h", chunk)) for chunk in chunks]
+    request = urllib.request.Request(
+        service.url + "/models/voice/predict",
+        json.dumps({"chunks": numbers, "pause_s": 0.2}).encode(),
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as answer:
+        assert [json.loads(line) for line in answer] == turns, "all at once is answered the same"
+
+    status, error = service.post("/models/voice/predict", b'{"chunks": [[40000]]}')
+    assert (status, error["code"]) == (400, "bad_input")
+
+
 ASK: Mapping[str, Callable[[Service], None]] = {
     "sentiment": ask_sentiment,
     "digits": ask_digits,
     "filetype": ask_filetype,
     "heart": ask_heart,
     "ocr": ask_ocr,
+    "voice": ask_voice,
 }
 
 

@@ -2,8 +2,9 @@
 
 import shutil
 import socket
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ IN_FLIGHT_BYTES = 8 * 2**20
 """What sockets and buffers between a generator and its client hold at most; most of it is the kernel's."""
 GROWTH_BYTES = 16 * 2**20
 SOON_S = 0.1
+SHORT_BYTES, LONG_BYTES = 20 * 2**20, 400 * 2**20
 MODELS = """
 server: {write_timeout_s: 30}
 models:
@@ -101,6 +103,45 @@ def test_who_leaves_ends_the_generator_at_once(
     ((is_cancelled, at),) = exits(server, name)
     assert is_cancelled == "True"
     assert at - left_at < SOON_S * 5, "a busy machine is allowed five times as long"
+
+
+@pytest.mark.parametrize("model", ["endless", "async-endless"])
+def test_of_ten_that_leave_half_are_noticed_within_a_tenth_of_a_second(
+    server: Server, model: str, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    waits_s = []
+    for i in range(10):
+        name = f"{model}-leaver-{i}"
+        with server.send(model, {"name": name}) as sock:
+            assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
+            left_at = time.time()
+        wait_until(lambda name=name: exits(server, name), "GeneratorExit has reached it")  # type: ignore[misc]
+        ((_, at),) = exits(server, name)
+        waits_s.append(at - left_at)
+    record_testsuite_property(f"{model}_left_ms", f"{statistics.median(waits_s) * 1e3:.1f}")
+    record_testsuite_property(f"{model}_left_worst_ms", f"{max(waits_s) * 1e3:.1f}")
+    assert statistics.median(waits_s) < SOON_S
+
+
+@pytest.mark.parametrize("model", ["endless", "async-endless"])
+def test_a_long_stream_takes_no_more_memory_than_a_short_one(
+    server: Server, model: str, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    pids = server.gateways() + server.workers(model)
+    with server.send(model, {"name": f"{model}-long"}) as sock:
+        take(sock, SHORT_BYTES)
+        before = [memory(pid) for pid in pids]
+        take(sock, LONG_BYTES)
+        grown = [memory(pid) - b for pid, b in zip(pids, before, strict=True)]
+    record_testsuite_property(f"{model}_grown_bytes", max(grown))
+    assert max(grown) < GROWTH_BYTES
+
+
+def take(sock: socket.socket, count: int) -> None:
+    while count > 0:
+        data = sock.recv(min(count, 2**18))
+        assert data
+        count -= len(data)
 
 
 def test_async_streams_run_beside_each_other_in_one_worker(server: Server) -> None:

@@ -21,6 +21,7 @@ MODELS = {
     "file": "File",
     "anything": "Anything",
     "count": "Count",
+    "parity": "Parity",
 }
 EXAMPLES = os.environ.get("OPENAPI_EXAMPLES", "8")
 CONFIG = """
@@ -31,8 +32,8 @@ not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "504"]
 positive_data_acceptance.enabled = false
 
 [[operations]]
-# With errors=item a row that is no item has an answer of its own, in a 200.
-include-path-regex = "^/models/[a-z]+/predict$"
+# With errors=item a row that is no item has an answer of its own, in a 200; what is no handshake is told so first.
+include-path-regex = "^/models/[a-z]+/(predict|stream)$"
 checks.negative_data_rejection.enabled = false
 """
 

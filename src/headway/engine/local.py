@@ -8,7 +8,7 @@ import inspect
 import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,7 +75,7 @@ class Loaded:
         """
         return self._ask(inputs)
 
-    def stream(self, **inputs: Any) -> Iterator[Any]:
+    def stream(self, **inputs: Any) -> Generator[Any, None, None]:
         """Ask a predictor that streams, and have its answers while they are made.
 
         An input that is a stream may be any iterator: the predictor takes an item of it when it wants one. Who stops

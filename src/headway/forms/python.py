@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from headway.engine.items import items_of
+from headway.engine.items import fed_items, items_of
 from headway.engine.local import Loaded
 from headway.engine.rows import by_key
 from headway.errors import HeadwayError, ModelFailed, Rejected
@@ -71,6 +71,9 @@ class _Hand:
     def _predict(self, arguments: dict[str, Any]) -> Any:
         if self._signature.context is not None:
             arguments[self._signature.context] = Context("check", {}, None)
+        fed = self._signature.fed
+        if fed is not None:
+            arguments[fed.name] = fed_items(fed.field, arguments[fed.name], None)
         try:
             output = self._opened.predict(**arguments)
             if self._signature.is_async and not self._signature.is_stream:

@@ -97,8 +97,8 @@ class Description:
     is_batched: bool = True
     """A whole batch reaches predict at once."""
     is_stream: bool = False
-    is_fed: bool = False
-    """It takes a stream of items, which a caller may send while it is answered."""
+    fed: str = ""
+    """The input that is a stream of items, which a caller may send while it is answered."""
     is_idempotent: bool = True
     headers: Sequence[str] = ()
     """Lower-case request headers that the predictor's Context asks for."""
@@ -107,6 +107,11 @@ class Description:
     answer_types: Sequence[str] = ()
     """Content types, besides JSON, that an answer can be written in where a caller accepts one."""
     is_deterministic: bool = True
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether it takes a stream of items."""
+        return bool(self.fed)
 
     @property
     def is_cacheable(self) -> bool:

@@ -87,7 +87,7 @@ class Wire:
             examples=tuple(examples),
             is_batched=signature.is_batched,
             is_stream=signature.is_stream,
-            is_fed=signature.fed is not None,
+            fed=signature.fed.name if signature.fed is not None else "",
             is_idempotent=signature.idempotent,
             headers=tuple(signature.headers),
             media_types=tuple(_media_types(self._fed.field)) if self._fed is not None else (),

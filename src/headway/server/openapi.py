@@ -31,6 +31,10 @@ _FAILURES: Mapping[str, str] = {
 }
 _READY = "The server has started, is not draining, and a model answers."
 _UNAUTHORIZED = "A valid API key is needed."
+_MESSAGES = (
+    "Each message to the server is an item of `{name}`: JSON as text, or its bytes; an empty text says that there "
+    "are no more. Each message from it is an answer, as JSON text."
+)
 _INT64: Json = {"format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
 _BASE64: Json = {"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
 _SECONDS: Json = {
@@ -252,6 +256,7 @@ def _native_paths(model: Description) -> Json:
             f"ready.{model.name}", "Whether the model answers.", {"type": "object"}, "503"
         ),
         f"{at}/predict": {"post": _predict(model)},
+        **({f"{at}/stream": {"get": _socket(model)}} if model.is_fed else {}),
     }
 
 
@@ -280,17 +285,63 @@ def _predict(model: Description) -> Json:
     }
 
 
+def _socket(model: Description) -> Json:
+    """The WebSocket of a model that takes a stream: OpenAPI has no words for its messages but these."""
+    known = model.input_schema.get("properties", {})
+    needed = model.input_schema.get("required", ())
+    query = [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in needed,
+            "schema": _input(model, name),
+        }
+        for name in known
+        if name != model.fed
+    ]
+    refused = {
+        status: _failure(text, "Error")
+        for status, text in (
+            ("403", "A page of another site asks."),
+            ("426", "The request is no handshake of a WebSocket."),
+        )
+    }
+    return {
+        "operationId": f"stream.{model.name}",
+        "summary": f"{_first_line(model)} (WebSocket)",
+        "description": _MESSAGES.format(name=model.fed),
+        "tags": [model.name],
+        "parameters": [*query, *_parameters()],
+        "responses": {
+            "101": {"description": "A slot has begun: messages go both ways (RFC 6455)."},
+            **refused,
+            **_refused("", _FAILURES),
+        },
+    }
+
+
 def _files(model: Description) -> Json:
-    """Other bodies, where the model takes files: a form of its inputs, or one bare."""
+    """Other bodies: a form of the inputs where one is a file, or the only required input bare."""
+    known = model.input_schema.get("properties", {})
+    texts = [name for name, value in known.items() if value.get("type") == "string"]
+    is_text = len(texts) == 1
+    bare: Json = {
+        media: {"schema": _input(model, texts[0]) if media == "text/plain" and is_text else {}}
+        for media in model.media_types
+    }
     if "contentMediaType" not in str(model.input_schema):
-        return {}
+        return bare
     properties = {
-        name: {} if value.get("contentEncoding") else value
-        for name, value in model.input_schema.get("properties", {}).items()
+        name: {} if value.get("contentEncoding") else _input(model, name)
+        for name, value in known.items()
     }
     form = {"type": "object", "properties": properties}
-    bare: Json = {media: {"schema": {}} for media in model.media_types}
     return {"multipart/form-data": {"schema": form}, **bare}
+
+
+def _input(model: Description, name: str) -> Json:
+    """The schema of one input, where it stands among the model's own."""
+    return {"$ref": f"{_REFS}{model.name}.Input/properties/{_escaped(name)}"}
 
 
 def _answer(model: Description) -> Json:
@@ -305,7 +356,10 @@ def _answer(model: Description) -> Json:
     schema = {"anyOf": [*kinds, *({"type": "array", "items": kind} for kind in kinds)]}
     return {
         "description": "One answer for an object, a list of answers for a list.",
-        "content": {"application/json": {"schema": schema}},
+        "content": {
+            "application/json": {"schema": schema},
+            **{media: {"schema": {}} for media in model.answer_types},
+        },
     }
 
 

@@ -1,9 +1,11 @@
 """A predictor in the caller's own process meets all that a request meets."""
 
+import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,34 @@ def count(upto: int) -> Iterator[int]:
     if upto < 0:
         raise hw.Reject("less than nothing")
     yield from range(upto)
+
+
+class Sums(hw.Predictor):
+    """Add up what comes, and answer each time."""
+
+    thread_safe = True
+
+    def load(self) -> None:
+        self.ends: list[str] = []
+
+    def predict(self, numbers: Iterator[int], context: hw.Context, add: int = 0) -> Iterator[int]:
+        total = 0
+        try:
+            for number in numbers:
+                total += number + add
+                yield total
+            self.ends.append("over")
+        except GeneratorExit:
+            self.ends.append(f"left {context.cancelled}")
+            raise
+
+
+async def sums(numbers: AsyncIterator[int]) -> AsyncIterator[int]:
+    """The same on a loop."""
+    total = 0
+    async for number in numbers:
+        total += number
+        yield total
 
 
 async def answer(text: str) -> str:
@@ -79,6 +109,47 @@ def test_a_stream_is_a_list_of_its_items() -> None:
         assert ask(upto=0) == []
         with pytest.raises(Rejected):
             ask(upto=-1)
+
+
+@pytest.mark.parametrize("predictor", [Sums, sums])
+def test_items_are_taken_when_they_are_wanted_and_answered_while_they_come(predictor: Any) -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in (1, 2, 3, 4, 5, 6):
+            taken.append(number)
+            yield number
+
+    with hw.load(predictor) as ask:
+        answers = ask.stream(numbers=numbers())
+        assert taken == []
+        assert next(answers) == 1
+        assert len(taken) < 6, "two answers wait at most"
+        assert list(answers) == [3, 6, 10, 15, 21]
+        assert ask(numbers=[1, 2]) == [1, 3]
+
+
+def test_who_stops_a_stream_before_its_end_has_left() -> None:
+    with hw.load(Sums) as ask:
+        answers = ask.stream(numbers=itertools.count(), add=1)
+        assert [next(answers), next(answers)] == [1, 3]
+        answers.close()
+        assert ask.opened.predict.__self__.ends == ["left True"]  # type: ignore[attr-defined]
+
+
+def test_what_is_wrong_in_a_stream_is_told_where_it_is() -> None:
+    with hw.load(Sums) as ask:
+        with pytest.raises(BadInput, match="add"):
+            next(ask.stream(numbers=iter([1]), add="one"))
+        answers = ask.stream(numbers=iter([1, "two"]))
+        assert next(answers) == 1
+        with pytest.raises(BadInput, match="an item of the stream"):
+            next(answers)
+        assert list(ask.stream(numbers=iter([]))) == []
+    with hw.load(count) as ask:
+        assert list(ask.stream(upto=3)) == [0, 1, 2]
+        with pytest.raises(Rejected):
+            next(ask.stream(upto=-1))
 
 
 def test_a_coroutine_is_waited_for() -> None:

@@ -126,6 +126,54 @@ def test_stream_answers_lines_or_events() -> None:
     assert set(answer["responses"]["200"]["content"]) == {"application/jsonl", "text/event-stream"}
 
 
+def test_bodies_and_answers_of_a_table_are_listed_by_their_content_types() -> None:
+    tables = ("text/csv", "application/vnd.apache.parquet")
+    model = describe(media_types=tables, answer_types=tables)
+    predict = openapi([model])["paths"]["/models/titanic/predict"]["post"]
+    assert set(predict["requestBody"]["content"]) == {"application/json", *tables}
+    assert set(predict["responses"]["200"]["content"]) == {"application/json", *tables}
+
+
+def test_a_picture_is_taken_bare_or_in_a_form() -> None:
+    picture = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/*"}
+    schema = {"type": "object", "properties": {"picture": picture, "n": {"type": "integer"}}}
+    model = describe(input_schema=schema, media_types=("image/png", "image/jpeg"))
+    predict = openapi([model])["paths"]["/models/titanic/predict"]["post"]
+    bodies = predict["requestBody"]["content"]
+    assert bodies["image/png"] == bodies["image/jpeg"] == {"schema": {}}
+    form = bodies["multipart/form-data"]["schema"]["properties"]
+    assert form["picture"] == {}
+    assert form["n"] == {"$ref": "#/components/schemas/titanic.Input/properties/n"}
+
+
+def test_a_bare_text_is_a_text_within_its_limits() -> None:
+    text = {"type": "string", "maxLength": 9}
+    schema = {"type": "object", "properties": {"text": text}, "required": ["text"]}
+    model = describe(input_schema=schema, media_types=("text/plain",))
+    document = openapi([model])
+    predict = document["paths"]["/models/titanic/predict"]["post"]
+    bare = predict["requestBody"]["content"]["text/plain"]["schema"]
+    assert find(document, bare["$ref"]) == text
+
+
+def test_a_stream_of_items_has_a_socket_with_its_other_inputs_in_the_query() -> None:
+    chunks = {"type": "array", "items": {"type": "integer"}}
+    schema = {
+        "type": "object",
+        "properties": {"chunks": chunks, "rate/s": {"type": "integer"}, "name": {"type": "string"}},
+        "required": ["chunks", "name"],
+    }
+    document = openapi([describe(input_schema=schema, is_stream=True, fed="chunks")])
+    socket = document["paths"]["/models/titanic/stream"]["get"]
+    asked = {p["name"]: p for p in socket["parameters"] if p["in"] == "query"}
+    assert {name: p["required"] for name, p in asked.items()} == {"rate/s": False, "name": True}
+    assert find(document, asked["name"]["schema"]["$ref"]) == {"type": "string"}
+    assert asked["rate/s"]["schema"]["$ref"].endswith("/properties/rate~1s")
+    assert {"101", "400", "403", "426", "429"} <= socket["responses"].keys()
+    assert "`chunks`" in socket["description"]
+    assert "/models/titanic/stream" not in openapi([describe(is_stream=True)])["paths"]
+
+
 def test_keys_are_asked_for_only_where_they_are_set_up() -> None:
     assert "security" not in openapi(MODELS)
     document = openapi(MODELS, has_keys=True)
