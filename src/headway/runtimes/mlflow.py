@@ -4,6 +4,7 @@ pyfunc unpickles, or imports what lies in the folder: it needs trust. Inputs are
 MLmodel: its columns, each an array with one value a row, or its tensors.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,10 @@ def _by_columns(native: Model, columns: Sequence[TensorSpec]) -> Model:
 
 
 def _pyfunc(path: Path) -> MlflowModel:
-    mlflow = library("mlflow", "mlflow.pyfunc")
+    with warnings.catch_warnings():
+        # It warns of its own type hints when it is imported.
+        warnings.simplefilter("ignore", UserWarning)
+        mlflow = library("mlflow", "mlflow.pyfunc")
     pandas = library("mlflow", "pandas")
     try:
         native = mlflow.load_model(str(path), suppress_warnings=True)
