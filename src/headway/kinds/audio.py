@@ -47,6 +47,8 @@ class AudioField(MediaField):
             if 4 * seconds * self._mark.rate * self._mark.channels > MAX_DECODED_BYTES:
                 raise TooLarge(what="the sound, resampled,", limit_bytes=MAX_DECODED_BYTES)
             samples = soxr.resample(samples, rate, self._mark.rate, quality="HQ")
+        if not np.isfinite(samples).all():  # as sent, or too large to be mixed and resampled
+            raise BadInput(where="sound", expected="finite samples", found="others")
         sound: Sound = samples[:, 0] if self._mark.channels == 1 else samples
         return sound
 
@@ -55,7 +57,8 @@ class AudioField(MediaField):
         if found == wanted:
             return samples
         if wanted == 1:
-            mixed: Sound = samples.mean(axis=1, keepdims=True, dtype=np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):
+                mixed: Sound = samples.mean(axis=1, keepdims=True, dtype=np.float32)
             return mixed
         if found == 1:
             return samples.repeat(wanted, axis=1)
@@ -99,8 +102,6 @@ def _decode(content: bytes, max_s: float) -> tuple[Sound, int]:
         raise _damaged("other bytes") from e
     if read < claimed:
         raise _damaged("one that is cut short")
-    if not np.isfinite(samples).all():
-        raise BadInput(where="sound", expected="finite samples", found="others")
     return samples, rate
 
 

@@ -16,7 +16,7 @@ from headway.model.field import Field
 from headway.model.integers import larger
 from headway.model.media import Part
 from headway.model.signature import Parameter, Signature
-from headway.model.values import convert_input
+from headway.model.values import convert_input, read_plain
 from headway.model.wording import told
 
 
@@ -83,7 +83,7 @@ def _read(name: str, field: Field, parts: Sequence[Part]) -> Any:
         text = part.content.decode("utf-8")
         if field.dtype == "bytes" and not field.is_json:
             return msgspec.convert(text, field.json_type)
-        value = msgspec.json.decode(text, type=field.json_type)
+        value = msgspec.json.decode(text, type=field.json_type, dec_hook=read_plain)
     except UnicodeDecodeError:
         raise BadInput(where=where, expected="text in UTF-8", found="other bytes") from None
     except (msgspec.MsgspecError, RecursionError) as e:

@@ -220,6 +220,15 @@ def test_samples_that_are_no_numbers_are_refused(value: float) -> None:
         wire_of(same_speech).scatter([np.array([0, value], np.float32)], 1)
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 2)])
+def test_samples_too_large_to_be_resampled_or_mixed_are_refused(rate: int, channels: int) -> None:
+    out = io.BytesIO()
+    loud = np.full((10, channels), np.finfo(np.float32).max, np.float32)
+    soundfile.write(out, loud, rate, "FLOAT", format="WAV")
+    with pytest.raises(BadInput, match="finite"):
+        read(wire_of(same_speech), out.getvalue())
+
+
 def test_a_mark_stands_on_its_own_type() -> None:
     def wrong_sound(sound: Annotated[str, hw.Audio(rate=8000)]) -> int:
         raise NotImplementedError

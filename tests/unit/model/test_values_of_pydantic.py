@@ -13,6 +13,7 @@ import pytest
 import headway as hw
 from headway.errors import BadInput, BadOutput
 from headway.model.call import Block
+from headway.model.media import Part
 from headway.model.signature import read_signature
 from headway.model.wire import Wire
 
@@ -57,6 +58,14 @@ def asked(function: Any, **inputs: Any) -> Any:
     call = wire.read_json(msgspec.json.encode(inputs))
     value = wire.check_item(function(**wire.item(call, 0)))
     return msgspec.json.decode(wire.write_item(value))
+
+
+def test_a_part_of_a_form_holds_a_model_as_json() -> None:
+    wire = wire_of(one)
+    call = wire.read_form([("user", Part(msgspec.json.encode({"name": "ada"})))])
+    assert wire.item(call, 0)["user"] == User(name="Ada")
+    with pytest.raises(BadInput, match=r"part 'user': .*a name has no digits"):
+        wire.read_form([("user", Part(b'{"name": "4da"}'))])
 
 
 def test_a_model_is_read_by_its_rules_and_answered_by_its_aliases() -> None:
