@@ -21,6 +21,7 @@ FILES = {
     "sentiment": ("sentiment.skops",),
     "digits": ("digits.onnx",),
     "filetype": ("filetype.onnx", "labels.json"),
+    "diabetes": ("diabetes.lgb",),
     "heart": ("heart.skops",),
     "ocr": ("find.onnx", "turn.onnx", "read.onnx", "alphabet.txt"),
     "voice": ("voice.onnx", "speech.wav"),

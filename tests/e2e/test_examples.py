@@ -25,7 +25,7 @@ import pytest
 from websockets.sync.client import connect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("sentiment", "digits", "filetype", "heart", "ocr", "voice")
+NAMES = ("sentiment", "digits", "filetype", "diabetes", "heart", "ocr", "voice")
 PREPARE_TIMEOUT_S = 540
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 40
@@ -188,6 +188,17 @@ def ask_filetype(service: Service) -> None:
     assert found["score"] == pytest.approx([alone["score"]])
 
 
+def ask_diabetes(service: Service) -> None:
+    question = question_of("diabetes")
+    ill, well = service.ask("/models/diabetes/predict", question)
+    assert ill > well
+
+    flat = [number for row in question for number in row["features"]]
+    tensor = {"name": "features", "datatype": "FP64", "shape": [2, 10], "data": flat}
+    (output,) = service.ask("/v2/models/diabetes/infer", {"inputs": [tensor]})["outputs"]
+    assert output["data"] == pytest.approx([ill, well])
+
+
 def ask_heart(service: Service) -> None:
     question = question_of("heart")
     sick, well = service.ask("/models/heart/predict", question)
@@ -269,6 +280,7 @@ ASK: Mapping[str, Callable[[Service], None]] = {
     "sentiment": ask_sentiment,
     "digits": ask_digits,
     "filetype": ask_filetype,
+    "diabetes": ask_diabetes,
     "heart": ask_heart,
     "ocr": ask_ocr,
     "voice": ask_voice,
@@ -319,7 +331,10 @@ def test_all_examples_are_served_together_and_end_when_told_to() -> None:
 
 def test_preparing_again_leaves_what_is_there_alone() -> None:
     made = [
-        p for name in NAMES for p in EXAMPLES.glob(f"{name}/*") if p.suffix in (".skops", ".onnx")
+        p
+        for name in NAMES
+        for p in EXAMPLES.glob(f"{name}/*")
+        if p.suffix in (".skops", ".onnx", ".lgb")
     ]
     before = {path: path.stat().st_mtime_ns for path in made}
     assert {path.parent.name for path in made} == set(NAMES)
