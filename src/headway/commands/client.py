@@ -15,7 +15,13 @@ from headway.model import project
 
 @click.group()
 def command() -> None:
-    """Clients for what is served: typed modules in Python and TypeScript."""
+    """Clients for what is served: typed modules in Python and TypeScript.
+
+    \b
+    Examples:
+      headway client generate http://127.0.0.1:8000 -o client.py
+      headway client generate sentiment.py --language typescript
+    """  # noqa: D301  (click reads the backspace: keep these lines)
 
 
 @command.command()
