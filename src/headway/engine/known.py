@@ -15,6 +15,7 @@ import msgspec
 
 from headway.config import ModelSettings
 from headway.engine.cache import Cache
+from headway.errors import HeadwayError
 from headway.model.call import Call, Result
 from headway.model.cut import Cut, whole
 from headway.model.wire import Wire
@@ -47,7 +48,12 @@ class Known:
                 blake2b(_encode(self._wire.identity(call, row)), digest_size=KEY_BYTES).digest()
                 for row in range(call.rows)
             ]
-        except (TypeError, ValueError, OverflowError):
+        except (
+            TypeError,
+            ValueError,
+            OverflowError,
+            HeadwayError,
+        ):  # the model's call tells of a bad row
             return []
 
     def find(self, keys: Sequence[bytes], now: float) -> dict[int, Result]:

@@ -27,6 +27,10 @@ class ModelField(ValueField):
         """A model from values of JSON. Raises ValueError."""
         return _models.from_json(self.declared, value)
 
+    def identity(self, value: Any) -> bytes:
+        """What is equal only for models that hold the same."""
+        return _models.identity(value)
+
     def to_json(self, column: Any) -> list[Any]:
         """Objects, by the models' aliases."""
         return [_models.to_json(v) for v in column]

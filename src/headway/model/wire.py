@@ -15,6 +15,7 @@ from headway.errors import BadInput, BadOutput, CallerError, UnsupportedMedia
 from headway.model import item
 from headway.model.accepting import preferred
 from headway.model.call import Block, Call, Description, Result, TensorSpec
+from headway.model.columns import Columns
 from headway.model.counting import count_rows, may_exceed
 from headway.model.field import Field
 from headway.model.form import read_form
@@ -322,9 +323,19 @@ class Wire:
             arguments[p.name] = self._value(p, call, rows[0] if rows else 0)
         return arguments
 
-    def identity(self, call: Call, row: int) -> list[Hashable]:
+    def identity(self, call: Call, row: int) -> list[Any]:
         """What must be equal for two rows to be the same question. Raises BadInput."""
-        return [p.field.share_key(self._value(p, call, row)) for p in self._parameters]
+        return [self._named(p, call, row) for p in self._parameters]
+
+    def _named(self, parameter: Parameter, call: Call, row: int) -> Any:
+        column = call.columns[parameter.name]
+        if isinstance(column, Columns):
+            return sorted((name, cells[row]) for name, cells in column.lists.items())
+        if hasattr(
+            parameter.field, "row_types"
+        ):  # a table is made of many rows, none is made of one
+            return column[row]
+        return parameter.field.share_key(self._value(parameter, call, row))
 
     def item(self, call: Call, row: int) -> dict[str, Any]:
         """Make the arguments of a call for one item. Raises BadInput."""

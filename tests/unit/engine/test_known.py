@@ -1,10 +1,14 @@
 """Rows that a worker has answered before skip the model, while the rest of their batch runs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +22,8 @@ from headway.engine.grab import Run
 from headway.engine.known import Known, known_of
 from headway.engine.ticket import Bounds, Said, Ticket, Timing
 from headway.model.opening import Opened, open_predictor
+from headway.model.signature import read_signature
+from headway.model.wire import Wire
 from headway.protocols import Ask
 
 Numbers = Annotated[NDArray[np.float32], hw.Tensor("float32", "batch", None)]
@@ -152,3 +158,38 @@ def test_rows_are_kept_only_where_it_is_allowed_and_pays(
     wire = open_predictor(what).wire
     assert (known_of(wire, ModelSettings(cache_bytes=2**20), item_s) is not None) is is_kept
     assert known_of(wire, ModelSettings(), item_s) is None
+
+
+@dataclass
+class Passenger:
+    age: float
+    name: str = ""
+
+
+ROWS = b'[{"age":1,"name":"a"},{"age":2,"name":"a"},{"name":"a","age":1.0}]'
+
+
+@pytest.mark.parametrize("table", [pd.DataFrame, pl.DataFrame, pa.Table])
+def test_rows_of_a_table_are_known_by_their_cells(table: Any) -> None:
+    def ages(rows: Any) -> Any: ...
+
+    ages.__annotations__ = {
+        "rows": Annotated[table, hw.Rows(Passenger)],
+        "return": hw.Batch[float],
+    }
+    wire = Wire(read_signature(ages))
+    known = Known(wire, 2**20, 60.0)
+    one, two, one_again = known.keys(wire.read_json(ROWS))
+    assert one == one_again != two
+    assert known.keys(wire.read_json(b'{"age":2,"name":"a"}')) == [two]
+    sheet = b"name,age\na,1\nb,1\na,1\n"
+    first, other, again = known.keys(wire.read_media("text/csv", sheet))
+    assert first == again != other
+
+
+def test_a_row_that_cant_be_decoded_is_not_known() -> None:
+    def bands(photo: hw.Batch[Annotated[NDArray[np.uint8], hw.Image(mode="RGB")]]) -> hw.Batch[int]:
+        raise NotImplementedError
+
+    wire = Wire(read_signature(bands))
+    assert Known(wire, 2**20, 60.0).keys(wire.read_json(b'{"photo":"eA=="}')) == []

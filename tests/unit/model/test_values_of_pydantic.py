@@ -170,3 +170,58 @@ def test_pydantic_is_imported_only_by_those_who_name_it() -> None:
         "assert not {'pydantic', 'pandas', 'polars', 'pyarrow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Login(pydantic.BaseModel):
+    token: pydantic.SecretStr
+    tenant: str = pydantic.Field("", exclude=True)
+    user: User | None = None
+    _held: Any = pydantic.PrivateAttr(None)
+
+
+@dataclass
+class Wrapped:
+    login: Login
+
+
+def with_login(text: hw.Batch[str], login: Login) -> hw.Batch[str]:
+    return text
+
+
+def with_wrapped(text: hw.Batch[str], login: Wrapped) -> hw.Batch[str]:
+    return text
+
+
+def told_apart(function: Any, one: Any, other: Any) -> bool:
+    """Whether two questions neither meet in a call nor have the same name in a cache."""
+    wire = wire_of(function)
+    calls = [wire.read_json(msgspec.json.encode({"text": "a", "login": x})) for x in (one, other)]
+    keys, names = ([f(c) for c in calls] for f in (wire.keys, lambda c: wire.identity(c, 0)))
+    assert (keys[0] == keys[1]) is (names[0] == names[1])
+    return bool(keys[0] != keys[1])
+
+
+ANNA = {"token": "a", "tenant": "1", "user": {"name": "anna"}}
+
+
+@pytest.mark.parametrize("other", [{"token": "b"}, {"tenant": "2"}, {"user": {"name": "eve"}}])
+def test_what_json_hides_or_leaves_out_tells_models_apart(other: dict[str, Any]) -> None:
+    assert told_apart(with_login, ANNA, {**ANNA, **other})
+    assert told_apart(with_wrapped, {"login": ANNA}, {"login": {**ANNA, **other}})
+
+
+def test_models_that_hold_the_same_are_the_same_question() -> None:
+    assert not told_apart(with_login, ANNA, ANNA)
+    assert not told_apart(with_wrapped, {"login": ANNA}, {"login": ANNA})
+
+
+def test_a_model_that_holds_what_cant_be_written_down_is_equal_to_none() -> None:
+    class Odd(Login):
+        def model_post_init(self, context: Any) -> None:
+            self._held = iter(lambda: 0, 1)
+
+    def with_odd(text: hw.Batch[str], login: Odd) -> hw.Batch[str]:
+        return text
+
+    with_odd.__annotations__ = {"text": hw.Batch[str], "login": Odd, "return": hw.Batch[str]}
+    assert told_apart(with_odd, ANNA, ANNA)
