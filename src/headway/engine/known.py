@@ -5,6 +5,7 @@ V2 with another id, JSON with other spaces, one of many in a batch. For predicto
 no context, and cost more than it takes to look a row up. Slots share it.
 """
 
+import logging
 import sys
 import threading
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from headway.errors import HeadwayError
 from headway.model.call import Call, Result
 from headway.model.cut import Cut, whole
 from headway.model.wire import Wire
+
+log = logging.getLogger(__name__)
 
 LEAST_ITEM_S = 100e-6
 """A row that the model answers faster is not looked up: a key takes 5 to 15 µs, and most rows are new."""
@@ -40,6 +43,7 @@ class Known:
         self._wire = wire
         self._cache: Cache[Result] = Cache(limit_bytes, ttl_s)
         self._lock = threading.Lock()
+        self._is_told = False
 
     def keys(self, call: Call) -> list[bytes]:
         """What each row is known by; empty where its inputs can't tell."""
@@ -48,12 +52,10 @@ class Known:
                 blake2b(_encode(self._wire.identity(call, row)), digest_size=KEY_BYTES).digest()
                 for row in range(call.rows)
             ]
-        except (
-            TypeError,
-            ValueError,
-            OverflowError,
-            HeadwayError,
-        ):  # the model's call tells of a bad row
+        except HeadwayError:  # the model's call tells of a bad row
+            return []
+        except Exception as e:  # noqa: BLE001  (of a kind, or of the author's types; told once, and the rows are asked)
+            self._tell(e)
             return []
 
     def find(self, keys: Sequence[bytes], now: float) -> dict[int, Result]:
@@ -64,9 +66,19 @@ class Known:
 
     def keep(self, key: bytes, single: Result, now: float) -> None:
         """Keep the answer of one row, as a copy that holds no more than it."""
-        own = Result(_own(single.values))
+        try:
+            own = Result(_own(single.values))
+            size = _size(own.values)
+        except Exception as e:  # noqa: BLE001  (of the author's types, such as one that holds itself; told once)
+            self._tell(e)
+            return
         with self._lock:
-            self._cache.put(key, own, _size(own.values), now)
+            self._cache.put(key, own, size, now)
+
+    def _tell(self, error: Exception) -> None:
+        if not self._is_told:
+            self._is_told = True
+            log.warning("rows_not_kept", exc_info=error)
 
 
 def known_of(wire: Wire, settings: ModelSettings, item_s: float | None) -> Known | None:

@@ -21,6 +21,7 @@ from headway.engine.cap import Cap
 from headway.engine.grab import Run
 from headway.engine.known import Known, known_of
 from headway.engine.ticket import Bounds, Said, Ticket, Timing
+from headway.model.call import Result
 from headway.model.opening import Opened, open_predictor
 from headway.model.signature import read_signature
 from headway.model.wire import Wire
@@ -193,3 +194,25 @@ def test_a_row_that_cant_be_decoded_is_not_known() -> None:
 
     wire = Wire(read_signature(bands))
     assert Known(wire, 2**20, 60.0).keys(wire.read_json(b'{"photo":"eA=="}')) == []
+
+
+class Knotted:
+    """An answer that holds itself."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+def test_what_cant_be_named_or_weighed_is_not_kept_and_ends_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(Wire):
+        def identity(self, call: Any, row: int) -> Any:
+            raise KeyError("a kind's own mistake")
+
+    wire = Broken(read_signature(Texts))
+    known = Known(wire, 1 << 20, 60.0)
+    assert known.keys(wire.read_json(b'{"text": "a"}')) == []
+    known.keep(b"key", Result([Knotted()]), 0.0)
+    assert known.find([b"key"], 0.0) == {}
+    assert [record.message for record in caplog.records] == ["rows_not_kept"], "once"
