@@ -360,7 +360,7 @@ def test_many_threads_share_few_connections_and_all_are_answered(url: str) -> No
 def test_who_finds_no_place_in_time_is_told(url: str) -> None:
     with Client(url, max_connections=1) as client:
         client.schema("echo")
-        stream = client.stream("story", prompt="a")
+        stream = client.stream("story", prompt="a", wait_s=0.3)
         next(stream)
         with pytest.raises(errors.DeadlineError):
             client.model("echo", timeout_s=0.1)(text="a")
