@@ -344,8 +344,8 @@ MUTANTS = (
     Mutant(
         "count every end as an answer",
         "engine/gateway.py",
-        "flight.pool.tally.answered(outcome, now",
-        "flight.pool.tally.answered(0, now",
+        "flight.pool.tally.answered(outcome, took_s",
+        "flight.pool.tally.answered(0, took_s",
         f"{LEDGER}[1]",
     ),
     Mutant(
