@@ -64,7 +64,7 @@ LIBRARIES: Final = {
     "unpickling": ("pickle cloudpickle dill marshal shelve", ("runtimes",)),
     "processes": (
         "subprocess multiprocessing pty",
-        ("engine.child", "executors", "container", "forms"),
+        ("engine.child", "executors", "container", "forms", "targets.gradio"),
     ),
     "click": ("click rich", ("commands",)),
     "sockets": (

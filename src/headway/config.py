@@ -41,6 +41,9 @@ class Setting:
     """Also a flag of `headway serve`."""
     live: bool = True
     """A reload can change it."""
+    platforms: tuple[str, ...] = ()
+    """Variables by which a platform tells it to the containers that it starts; they come before ours, which an image
+    may hold for wherever it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,25 @@ class ServerSettings:
         str, Setting("address to listen on; 0.0.0.0 is every interface", live=False)
     ] = "127.0.0.1"
     port: Annotated[
-        int, Setting("port to listen on; 0 takes a free one", ge=0, le=65535, live=False)
+        int,
+        Setting(
+            "port to listen on; 0 takes a free one",
+            ge=0,
+            le=65535,
+            live=False,
+            platforms=("SAGEMAKER_BIND_TO_PORT", "AIP_HTTP_PORT"),
+        ),
     ] = 8000
+    grpc_port: Annotated[
+        int | None,
+        Setting(
+            "port that speaks gRPC and nothing else; 0 takes a free one, -1: gRPC is not spoken; by default "
+            "the HTTP port, or the Unix socket, speaks it as well, unless it has TLS",
+            ge=-1,
+            le=65535,
+            live=False,
+        ),
+    ] = None
     unix: Annotated[
         str, Setting("Unix socket to listen on instead of an address", unit="path", live=False)
     ] = ""
@@ -67,6 +87,35 @@ class ServerSettings:
             live=False,
         ),
     ] = ""
+    admin_address: Annotated[
+        str,
+        Setting(
+            "address and port on which the admin API is answered too, as 127.0.0.1:9000; it needs `admin_token_file`",
+            each=r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):[0-9]{1,5}",
+            takes="HOST:PORT, an IPv6 host in brackets; port 0 takes a free one",
+            live=False,
+        ),
+    ] = ""
+    admin_token_file: Annotated[
+        str,
+        Setting(
+            "file with one SHA-256 (hex) of a token a line, of which `admin_address` demands one",
+            unit="path",
+        ),
+    ] = ""
+    admin_page: Annotated[
+        bool,
+        Setting(
+            "show what runs as a page at /admin of `admin_address`; it asks for a token before it tells anything"
+        ),
+    ] = False
+    public_admin: Annotated[
+        bool,
+        Setting(
+            "also answer operators' verbs (load and unload of models, log and trace settings) where callers ask: "
+            "whoever may ask a model may then take it from all others"
+        ),
+    ] = False
     tls_certificate: Annotated[
         str,
         Setting(
@@ -89,8 +138,50 @@ class ServerSettings:
             "names, with commas between, that a request may have as Host where the server listens on "
             "loopback without keys (addresses and localhost always may), and whose pages may open "
             "WebSockets; * is every name",
-            each=r"\*|(?=.{1,253}$)\w([\w-]{0,62})(\.\w[\w-]{0,62})*\.?",
-            takes="host names with commas between, or *, without scheme, port and path",
+            each=r"\*|(?=.{1,253}$)\w([\w-]{0,62})(\.\w[\w-]{0,62})*\.?|\[[0-9A-Fa-f:.]{2,45}\]",
+            takes="host names (IPv6 in brackets) with commas between, or *, without scheme, port and path",
+        ),
+    ] = ""
+    frame_hosts: Annotated[
+        str,
+        Setting(
+            "names, with commas between, of sites whose pages may show the page in a frame, over HTTPS; by default "
+            "this server's own alone may",
+            each=r"(?=.{1,253}$)\w([\w-]{0,62})(\.\w[\w-]{0,62})*(:[0-9]{1,5})?",
+            takes="host names with commas between, without scheme and path",
+            live=False,
+        ),
+    ] = ""
+    default_model: Annotated[
+        str,
+        Setting(
+            "model that a request asks whose path, headers and body name none; by default the only one"
+        ),
+    ] = ""
+    aliases: Annotated[
+        str,
+        Setting(
+            "other names of paths: PATH=PATH with commas between; what is asked at the first is asked at the second",
+            each=r"/[^\s,=?#]*=/[^\s,=?#]*",
+            takes="PATH=PATH with commas between, such as /predict=/models/sentiment/predict",
+        ),
+    ] = ""
+    root_path: Annotated[
+        str,
+        Setting(
+            "the path below which a proxy in front shows this server, as /team/a; the proxy may leave it in what it "
+            "passes on, or take it out",
+            each=r"(/[\w.~-]+)+",
+            takes="a path that begins with / and does not end so",
+            live=False,
+        ),
+    ] = ""
+    dialect: Annotated[
+        str,
+        Setting(
+            "where two protocols share a path, which of them is spoken: NAME=VALUE with commas between",
+            each=r"[a-z0-9-]{1,40}=[a-z0-9-]{1,40}",
+            takes="NAME=VALUE with commas between, of the choices in the reference",
         ),
     ] = ""
     max_body_bytes: Annotated[
@@ -153,6 +244,57 @@ class ServerSettings:
         bool,
         Setting("watch the predictor's files and replace its workers when they change", live=False),
     ] = False
+    max_jobs: Annotated[
+        int,
+        Setting(
+            "most jobs (`Prefer: respond-async`) under way or kept, over all gateways; 0: none are taken, and "
+            "whoever asks for one waits for the answer",
+            ge=0,
+        ),
+    ] = 1000
+    max_job_bytes: Annotated[
+        int, Setting("most bytes of jobs' results that are kept", unit="bytes", ge=4096)
+    ] = 256 * MIB
+    job_ttl_s: Annotated[
+        float, Setting("a job's result is kept for so long at most", unit="s", ge=1)
+    ] = 3600.0
+    job_folder: Annotated[
+        str,
+        Setting(
+            "folder of the jobs' records and results, this user's own; by default one beside the user's other "
+            "runtime files",
+            unit="path",
+            live=False,
+        ),
+    ] = ""
+    webhook_urls: Annotated[
+        str,
+        Setting(
+            "beginnings of URLs, with commas between, that may be told of a job as its caller asks; an address "
+            "that is not public only where it stands here itself",
+            each=r"https?://[\w.:\[\]-]{1,260}/[^\s,@\\?#]*",
+            takes="URLs of http or https with a path (at least /), with commas between",
+        ),
+    ] = ""
+    feedback: Annotated[
+        str,
+        Setting(
+            "SQLite file that keeps what people say of answers on the page; empty: nothing is kept",
+            unit="path",
+            live=False,
+        ),
+    ] = ""
+    feedback_bytes: Annotated[
+        int, Setting("largest such file; then no more is kept", unit="bytes", ge=65536, live=False)
+    ] = 1024 * MIB
+    feedback_redact: Annotated[
+        str,
+        Setting(
+            "FILE.py:FUNCTION that is given each opinion and gives back what may be kept of it, or None",
+            unit="path",
+            live=False,
+        ),
+    ] = ""
     traces: Annotated[
         str,
         Setting("exporter that spans of requests go to: otel; empty: none are made", live=False),
@@ -171,7 +313,6 @@ class ServerSettings:
             "how many of the requests are traced whose callers send no traceparent",
             ge=0,
             le=1,
-            live=False,
         ),
     ] = 1.0
     log_level: Annotated[
@@ -188,6 +329,14 @@ class ServerSettings:
         if bool(self.tls_certificate) != bool(self.tls_key):
             given, missing = ("tls_certificate", "tls_key")[:: 1 if self.tls_certificate else -1]
             raise ConfigError(where=f"`{given}`", problem=f"TLS needs `{missing}` too")
+        if self.admin_address and not self.admin_token_file:
+            problem = (
+                "the admin API over TCP needs `admin_token_file` too; `headway key` makes a token"
+            )
+            raise ConfigError(where="`admin_address`", problem=problem)
+        if self.admin_page and not self.admin_address:
+            problem = "a browser can't open the admin API's Unix socket: it needs `admin_address` and a token"
+            raise ConfigError(where="`admin_page`", problem=problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +376,15 @@ class ModelSettings:
             ge=0.001,
         ),
     ] = 30.0
+    job_timeout_s: Annotated[
+        float,
+        Setting(
+            "a job's deadline, its time in the queue included, unless `timeout_s` is later; also the latest that "
+            "its caller may set",
+            unit="s",
+            ge=0.001,
+        ),
+    ] = 600.0
     load_timeout_s: Annotated[
         float, Setting("load and warm-up must end within this", unit="s", ge=0.1)
     ] = 600.0
@@ -261,6 +419,15 @@ class ModelSettings:
             "log each request that took longer, at most ten lines a second; 0: none", unit="s", ge=0
         ),
     ] = 0.0
+    compress_bytes: Annotated[
+        int,
+        Setting(
+            "answers of so many bytes or more are compressed, if that makes them smaller, where the caller takes gzip "
+            "or deflate; 0: none are",
+            unit="bytes",
+            ge=0,
+        ),
+    ] = 16 * KIB
     device: Annotated[
         str,
         Setting(
@@ -382,13 +549,36 @@ def check_live(before: ServerSettings, after: ServerSettings) -> None:
 
 
 def environment(table: type, environ: Mapping[str, str] | None = None) -> Layer:
-    """The layer that `HEADWAY_*` variables make for a table; an empty one counts as not set."""
+    """The layer that variables make for a table, ours or a platform's; an empty one counts as not set."""
     given = os.environ if environ is None else environ
-    return {
-        row.key: Entry(given[row.variable], f"`{row.variable}` in the environment", is_text=True)
+    own = {
+        row.key: Entry(given[name], f"`{name}` in the environment", is_text=True)
         for row in rows(table)
-        if given.get(row.variable) and not _is_service_link(row.variable, given[row.variable])
+        for name in reversed((*row.setting.platforms, row.variable))
+        if given.get(name) and not _is_service_link(name, given[name])
     }
+    return _with_vertex(own, given) if table is ServerSettings else own
+
+
+def _with_vertex(own: Layer, given: Mapping[str, str]) -> Layer:
+    """A server's layer with what Vertex AI tells its containers besides the port: where to listen, and its paths."""
+    if not given.get("AIP_HTTP_PORT"):
+        return own
+    deployed = f"{given.get('AIP_ENDPOINT_ID') or 0}/deployedModels/{given.get('AIP_DEPLOYED_MODEL_ID') or 0}"
+    targets = {
+        "AIP_HEALTH_ROUTE": "/health/ready",
+        "AIP_PREDICT_ROUTE": f"/v1/endpoints/{deployed}:predict",
+    }
+    told = [
+        f"{given[name]}={target}"
+        for name, target in targets.items()
+        if given.get(name) not in (None, "", target)
+    ]
+    if "aliases" in own:
+        told.append(str(own["aliases"].value))
+    where = "the `AIP_` variables in the environment"
+    layer = {"host": Entry("0.0.0.0", where, is_text=True), **own}  # noqa: S104  (the platform's network)
+    return {**layer, "aliases": Entry(",".join(told), where, is_text=True)} if told else layer
 
 
 def check_environment(environ: Mapping[str, str] | None = None) -> None:
@@ -449,6 +639,13 @@ def client_key() -> str:
     return os.environ.get("HEADWAY_KEY", "")
 
 
+def sets_allocator() -> bool:
+    """Whether the C library's allocator was set by whoever started us: mallopt(3), GLIBC_TUNABLES."""
+    return any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc." in (
+        os.environ.get("GLIBC_TUNABLES", "")
+    )
+
+
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that we start: this one's, with these changes."""
     return {**os.environ, **changes}
@@ -481,7 +678,13 @@ def _value(row: Row, entry: Entry) -> Any:
     """Read one entry by its row's type, then check its range."""
     value = _READ[row.type if not row.choices else str](entry)
     is_known = value in row.choices if row.choices else value is not None
-    if not is_known or not _is_in_range(row.setting, value) or not _is_each(row.setting, value):
+    is_emptied = value == "" and bool(row.default)  # as a host, it would be every interface
+    if (
+        not is_known
+        or is_emptied
+        or not _is_in_range(row.setting, value)
+        or not _is_each(row.setting, value)
+    ):
         raise ConfigError(
             where=entry.where, problem=f"expected {expected(row)}, found {entry.value!r:.80}"
         )

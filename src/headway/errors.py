@@ -8,16 +8,24 @@ HeadwayError
 │   ├── UnknownModel         unknown_model
 │   ├── UnknownVersion       unknown_version
 │   ├── UnknownPath          unknown_path
+│   ├── UnknownJob           unknown_job         it never was, or its result is no longer kept
 │   ├── MethodNotAllowed     method_not_allowed
+│   ├── Unsupported          unsupported         the dialect has a word for it, which is not offered here
+│   ├── AdminOnly            admin_only          an operator's verb, where callers ask
+│   ├── NotDone              not_done            what an operator asked for could not be done
+│   ├── AlreadyLoaded        already_loaded      in dialects where a load is no reload
 │   ├── TooLarge             too_large           a body or a part of it, before or after inflating
 │   ├── Misdirected          misdirected         the Host is a name that may be anybody's
-│   ├── ForeignOrigin        foreign_origin      a page of another site asks for a WebSocket
+│   ├── ForeignOrigin        foreign_origin      a page of another site asks for a WebSocket, or as an operator
 │   ├── NoHandshake          upgrade_required    a WebSocket is asked for in another way
 │   ├── UnsupportedMedia     unsupported_media   content type or coding
+│   ├── NotAcceptable        not_acceptable      no answer has a content type that is accepted
+│   ├── NotOffered           not_offered         this model, or this server, does not do that
 │   └── Cancelled            cancelled           the caller left
 ├── BusyError                not now, perhaps later (`retry_after_s`)
 │   ├── QueueFull            queue_full          this model's own bound
-│   └── NotReady             not_ready           no worker of this model is ready
+│   ├── NotReady             not_ready           no worker of this model is ready
+│   └── Unloaded             unloaded            an operator has unloaded this model
 ├── DeadlineError            deadline            the request's time is over
 ├── ModelError               the predictor is at fault
 │   ├── ModelFailed          model_failed        its code raised
@@ -28,6 +36,7 @@ HeadwayError
 │   └── NotLoaded            not_loaded          its files or its code can't be loaded, so the server ends
 ├── WorkerError              the process is at fault
 │   ├── WorkerLost           worker_lost         it died with this request, which is not tried again
+│   ├── JobLost              job_lost            the gateway of this job has died, or its answer could not be kept
 │   └── ServerStopped        server_stopped      the server ended before this request's answer was ready
 ├── ReachError               between a client and the server
 │   ├── Unreachable          unreachable         nobody answers at the address, or the connection broke
@@ -36,6 +45,7 @@ HeadwayError
 ├── SignatureError           signature           a predictor whose signature can't be served
 ├── ConfigError              config              a setting is unknown or out of range
 ├── PluginError              plugin              an unknown plugin, or its library is missing
+├── TargetError              target              a target can't run what it is asked to show
 └── InternalError            internal            our own bug, told by an id
 
 A class's docstring is its default message, filled from its fields: what happened, what was expected, what to do.
@@ -53,8 +63,14 @@ class HeadwayError(Exception):
 
     def __init__(self, message: str = "", **fields: Any) -> None:
         self.fields = fields
-        self.message = message or (type(self).__doc__ or "").strip().format_map(_Fields(fields))
+        self.message = message or _sentence((type(self).__doc__ or "").strip(), fields)
         super().__init__(self.message)
+
+
+def _sentence(text: str, fields: dict[str, Any]) -> str:
+    """A docstring with its fields; where the last one is a sentence itself, its full stop is enough."""
+    said = text.format_map(_Fields(fields))
+    return said[:-1] if said.endswith("..") and not said.endswith("...") else said
 
 
 class _Fields(dict[str, Any]):
@@ -113,10 +129,40 @@ class UnknownPath(CallerError):
     code = "unknown_path"
 
 
+class UnknownJob(CallerError):
+    """There is no job {job!r} here: none has this id, or its result is no longer kept."""
+
+    code = "unknown_job"
+
+
 class MethodNotAllowed(CallerError):
     """This path answers {allow} only."""
 
     code = "method_not_allowed"
+
+
+class Unsupported(CallerError):
+    """{what} is not offered here: {advice}."""
+
+    code = "unsupported"
+
+
+class AdminOnly(CallerError):
+    """{what} is answered on the admin API alone: its Unix socket, `admin_address`, or here with `public_admin`."""
+
+    code = "admin_only"
+
+
+class NotDone(CallerError):
+    """{what} could not be done: {reason}."""
+
+    code = "not_done"
+
+
+class AlreadyLoaded(CallerError):
+    """Model {model!r} is loaded already; unload it first."""
+
+    code = "already_loaded"
 
 
 class TooLarge(CallerError):
@@ -132,7 +178,7 @@ class Misdirected(CallerError):
 
 
 class ForeignOrigin(CallerError):
-    """Pages of {origin!r} may not open a WebSocket here; serve the page from here, or name its host in `hosts`."""
+    """Pages of {origin!r} may not ask for this here; serve the page from here, or name its host in `hosts`."""
 
     code = "foreign_origin"
 
@@ -147,6 +193,18 @@ class UnsupportedMedia(CallerError):
     """{what} {found!r} is not understood here; expected {expected}."""
 
     code = "unsupported_media"
+
+
+class NotAcceptable(CallerError):
+    """No answer here has a content type of {found!r}; expected {expected}."""
+
+    code = "not_acceptable"
+
+
+class NotOffered(CallerError):
+    """{what} is not offered here: {reason}."""
+
+    code = "not_offered"
 
 
 class Cancelled(CallerError):
@@ -175,6 +233,12 @@ class NotReady(BusyError):
     """Model {model!r} is not ready: {reason}; try again in {retry_after_s:g} s."""
 
     code = "not_ready"
+
+
+class Unloaded(BusyError):
+    """Model {model!r} has been unloaded by an operator, and answers when it is loaded again."""
+
+    code = "unloaded"
 
 
 class DeadlineError(HeadwayError):
@@ -237,6 +301,12 @@ class WorkerLost(WorkerError):
     code = "worker_lost"
 
 
+class JobLost(WorkerError):
+    """This job is lost: the process that had taken it has ended, or its answer could not be kept; ask again."""
+
+    code = "job_lost"
+
+
 class ServerStopped(WorkerError):
     """The server has stopped; the answer was not ready within the time that it had left."""
 
@@ -285,6 +355,12 @@ class PluginError(HeadwayError):
     code = "plugin"
 
 
+class TargetError(HeadwayError):
+    """{target} can't show {what}: {reason}."""
+
+    code = "target"
+
+
 class InternalError(HeadwayError):
     """An internal error; the server's log has it under this request id."""
 
@@ -315,6 +391,6 @@ class Exit(IntEnum):
 
 def exit_of(error: HeadwayError) -> Exit:
     """The exit code of an error, by blame."""
-    if isinstance(error, (CallerError, ConfigError, ReachError)):
+    if isinstance(error, (CallerError, ConfigError, ReachError, TargetError)):
         return Exit.USAGE
     return Exit.BUG if isinstance(error, InternalError) else Exit.MODEL

@@ -9,6 +9,8 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +19,15 @@ from typing import Any
 from headway.errors import PluginError
 
 _HOME = Path(__file__).parent
+_PACKAGES = {
+    "PIL": "pillow",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+"""Packages that are imported by another name."""
 
 
 def names(kind: str) -> list[str]:
@@ -89,6 +100,20 @@ def missing_library(kind: str, name: str, library: str) -> PluginError:
         f"the {name} plugin ({kind}) needs the library {library!r}, which is not installed; "
         f"add it with: pip install 'headway[{name}]'"
     )
+
+
+def advice(error: ModuleNotFoundError) -> str:
+    """How to get the library that somebody's code imports in vain; "" where that is not what is wrong."""
+    module = (error.name or "").partition(".")[0]
+    if not module or module in sys.stdlib_module_names or importlib.util.find_spec(module):
+        return ""
+    package = _PACKAGES.get(module, module)
+    for path in sorted(_HOME.glob("*s/[!_]*.py")):
+        needed = _constants(path).get("REQUIRES")
+        first = ast.literal_eval(needed)[:1] if needed is not None else ()
+        if any(re.fullmatch(rf"{re.escape(package)}\W.*", requirement) for requirement in first):
+            return f"; add it with: pip install 'headway[{path.stem.replace('_', '-')}]'"
+    return f"; if that is no file of yours, add it with: pip install {package}"
 
 
 def _third_parties(kind: str) -> dict[str, str]:

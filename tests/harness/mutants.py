@@ -9,6 +9,7 @@ without any mutant.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60.0
 """A test that takes longer has caught its mutant too: it hangs."""
+STOP_S = 30.0
+"""A run of tests that is told to stop has this long to end its servers."""
 
 GRAB = "tests/unit/engine/test_grab.py::"
 EJECTION = "tests/unit/engine/test_ejection.py::"
@@ -84,7 +87,7 @@ MUTANTS = (
     ),
     Mutant(
         "resolve all waiters in one try",
-        "engine/grab.py",
+        "engine/answers.py",
         "            if ticket.is_done or ticket.call is None:\n                continue",
         "            if ticket.is_done or ticket.call is None:\n                return",
         "tests/unit/engine/test_grab_leavers.py::test_who_leaves_before_his_call_strands_no_mate",
@@ -123,7 +126,7 @@ MUTANTS = (
         "engine/link.py",
         "        self.has_asked = False  #",
         "        #",
-        LENDING,
+        "tests/unit/engine/test_lending.py::test_a_gateway_asks_again_whenever_it_lacks_the_credit",
     ),
     Mutant(
         "lend a credit twice",
@@ -258,8 +261,8 @@ MUTANTS = (
     Mutant(
         "drop the last of a grab",
         "engine/batcher.py",
-        "        self.queued_bytes -= sum(f.size for f in grab)\n        return grab",
-        "        self.queued_bytes -= sum(f.size for f in grab)\n"
+        "            self.patient -= sum(f.is_patient for f in grab)\n        return grab",
+        "            self.patient -= sum(f.is_patient for f in grab)\n"
         "        return grab[:-1] if len(grab) > 1 else grab",
         SIMULATED,
     ),
@@ -287,8 +290,8 @@ MUTANTS = (
     Mutant(
         "compute for nobody",
         "engine/grab.py",
-        "        if ticket.is_cancelled:\n            self._fail(ticket, Cancelled())",
-        "        if False:\n            self._fail(ticket, Cancelled())",
+        "        if ticket.is_cancelled:\n            self._answers.fail(ticket, Cancelled())",
+        "        if False:\n            self._answers.fail(ticket, Cancelled())",
         f"{GRAB}test_what_is_cancelled_or_expires_while_others_run_is_never_computed",
     ),
     Mutant(
@@ -358,7 +361,7 @@ MUTANTS = (
     Mutant(
         "let the one who leaves take those along who wait for his answer",
         "engine/gateway.py",
-        "            self._leave_to_others(flight, _OUTCOME_CANCELLED)\n",
+        "            self._sharing.leave_to_others(flight, _OUTCOME_CANCELLED)\n",
         "            self._drop(flight)\n",
         f"{CACHE}test_the_first_may_leave_and_the_others_get_its_answer",
     ),
@@ -398,14 +401,26 @@ def run_tests(source: Path, *tests: str, limit_s: float = LIMIT_S) -> bool:
         "--tb=no",
     ]
     command = [sys.executable, "-m", "pytest", *quiet, *tests]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT
+    ) as process:
+        try:
+            told, _ = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            _stop(process)
+            return False
+    assert process.returncode in (0, 1), told.decode()
+    return process.returncode == 0
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """As Ctrl-C does, so that the tests end their servers."""
+    process.send_signal(signal.SIGINT)
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, timeout=limit_s, cwd=ROOT, check=False
-        )
+        process.communicate(timeout=STOP_S)
     except subprocess.TimeoutExpired:
-        return False
-    assert done.returncode in (0, 1), done.stdout.decode() + done.stderr.decode()
-    return done.returncode == 0
+        process.kill()
+        process.communicate()
 
 
 def copy_source(folder: Path) -> Path:

@@ -51,11 +51,11 @@ class Nemesis:
     def strike(self, strike: Strike) -> None:
         """Do it, and wait until the server has got over it."""
         what = f"{strike.kind} at {strike.at_s} s"
-        if not _wait(lambda: len(self._ready()) >= len(self._whole)):
+        if not _wait(self._is_whole):
             self.missed.append(f"{what}: the server had not got over what was before")
             return
         try:
-            happened, is_over = _BLOWS[strike.kind](self, strike)
+            happened, is_over = self._blow(strike)
         except (OSError, IndexError, StopIteration) as e:
             self.missed.append(f"{what}: {e!r}")
             return
@@ -65,6 +65,17 @@ class Nemesis:
             self.still.append(what)
         else:
             self.struck.append(strike.kind)
+
+    def _blow(self, strike: Strike) -> "Blow":
+        """Strike; once more where a poisonous request was quicker, and who was picked has just ended."""
+        try:
+            return _BLOWS[strike.kind](self, strike)
+        except ProcessLookupError:
+            _wait(self._is_whole)
+            return _BLOWS[strike.kind](self, strike)
+
+    def _is_whole(self) -> bool:
+        return len(self._ready()) >= len(self._whole)
 
     def kill_worker(self, strike: Strike) -> "Blow":
         before = self.server.workers(self.model)

@@ -1,4 +1,4 @@
-"""Commands of other packages that can't be used do not stand in the way of the others."""
+"""Commands as they are found and read: those of other packages that can't be used do not stand in the way of ours."""
 
 from pathlib import Path
 
@@ -67,3 +67,20 @@ def test_an_unknown_command_is_still_refused_with_the_known_ones(
 ) -> None:
     assert commands.main(["serv"]) == Exit.USAGE
     assert "did you mean 'serve'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+@pytest.mark.parametrize("command", [["top", "--interval"], ["bench", "--rate"]])
+def test_a_number_that_is_not_finite_is_refused(
+    capsys: pytest.CaptureFixture[str], command: list[str], number: str
+) -> None:
+    assert commands.main([*command, number, "http://127.0.0.1:1"]) == Exit.USAGE
+    assert f"Invalid value for '{command[1]}'" in capsys.readouterr().err
+
+
+def test_what_init_says_to_try_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "my model"
+    assert commands.main(["init", str(home)]) == Exit.OK
+    assert f"cd '{home}' && headway serve" in capsys.readouterr().out

@@ -16,6 +16,19 @@ def entry(value: Any, *, is_text: bool = False) -> Entry:
     return Entry(value, "`it` in headway.yaml, line 4", is_text=is_text)
 
 
+def test_a_platform_says_where_it_looks_and_comes_before_what_an_image_holds() -> None:
+    both = {"HEADWAY_PORT": "8080", "SAGEMAKER_BIND_TO_PORT": "9123"}
+    layer = config.environment(ServerSettings, both)
+    assert config.read(ServerSettings, layer).port == 9123
+    flags = config.flags(ServerSettings, {"port": "7"})
+    assert config.read(ServerSettings, layer, flags).port == 7
+    empty = config.environment(ServerSettings, {**both, "SAGEMAKER_BIND_TO_PORT": ""})
+    assert config.read(ServerSettings, empty).port == 8080
+    wrong = config.environment(ServerSettings, {"SAGEMAKER_BIND_TO_PORT": "many"})
+    with pytest.raises(ConfigError, match="`SAGEMAKER_BIND_TO_PORT` in the environment"):
+        config.read(ServerSettings, wrong)
+
+
 def test_without_layers_everything_has_its_default() -> None:
     assert config.read(ServerSettings) == ServerSettings()
     assert config.read(ModelSettings) == ModelSettings()
@@ -59,6 +72,13 @@ def test_a_value_outside_of_the_choices_names_them() -> None:
         config.read(ServerSettings, {"log_level": entry("loud")})
 
 
+@pytest.mark.parametrize(("table", "key"), [(ServerSettings, "host"), (ModelSettings, "device")])
+def test_a_text_that_has_a_default_is_not_emptied(table: type, key: str) -> None:
+    """An empty host would listen on every interface, as if it had been asked to."""
+    with pytest.raises(ConfigError, match="expected text, found ''"):
+        config.read(table, config.flags(table, {key: ""}))
+
+
 def test_an_integer_is_a_number_too() -> None:
     assert config.read(ModelSettings, {"timeout_s": entry(5)}).timeout_s == 5.0
 
@@ -93,7 +113,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
 
 def test_a_key_like_no_other_lists_them_all() -> None:
     with pytest.raises(
-        ConfigError, match="known: cache_bytes, cache_ttl_s, device, fetch_urls, hang_kill_s"
+        ConfigError,
+        match="known: cache_bytes, cache_ttl_s, compress_bytes, device, fetch_urls, hang_kill_s",
     ):
         config.read(ModelSettings, {"zzz": entry(1)})
 
@@ -158,7 +179,16 @@ def test_every_default_is_allowed_by_its_own_row(table: type) -> None:
 
 @pytest.mark.parametrize(
     "hosts",
-    ["", "*", "models.example.org", "a, b.c ,", "xn--bcher-kva.example.", "10.0.0.1", "a_b"],
+    [
+        "",
+        "*",
+        "models.example.org",
+        "a, b.c ,",
+        "xn--bcher-kva.example.",
+        "10.0.0.1",
+        "a_b",
+        "[::1], a",
+    ],
 )
 def test_hosts_are_names(hosts: str) -> None:
     assert config.read(ServerSettings, {"hosts": entry(hosts)}).hosts == hosts
@@ -175,7 +205,9 @@ def test_hosts_are_names(hosts: str) -> None:
         "a b",
         "a..b",
         "-a",
-        "[::1]",
+        "[::1]:80",
+        "::1",
+        "[a.example]",
         "bücher.example",
         "a" * 64,
     ],
@@ -183,3 +215,42 @@ def test_hosts_are_names(hosts: str) -> None:
 def test_hosts_with_a_port_or_a_url_are_refused_with_their_place(hosts: str) -> None:
     with pytest.raises(ConfigError, match="without scheme, port and path, found"):
         config.read(ServerSettings, {"hosts": entry(hosts)})
+
+
+def test_a_platforms_variables_come_before_ours_and_after_flags() -> None:
+    told = {"AIP_HTTP_PORT": "8080", "HEADWAY_PORT": "2"}
+    layer = config.environment(ServerSettings, told)
+    settings = config.read(ServerSettings, layer)
+    assert (settings.host, settings.port, settings.aliases) == ("0.0.0.0", 8080, "")
+    flags = config.flags(ServerSettings, {"port": "3"})
+    assert config.read(ServerSettings, layer, flags).port == 3
+    with pytest.raises(ConfigError, match="`AIP_HTTP_PORT` in the environment"):
+        config.read(ServerSettings, config.environment(ServerSettings, {"AIP_HTTP_PORT": "http"}))
+
+
+def test_vertex_says_at_which_paths_its_container_is_asked() -> None:
+    told = {
+        "AIP_HTTP_PORT": "8080",
+        "AIP_HEALTH_ROUTE": "/health",
+        "AIP_PREDICT_ROUTE": "/predict",
+        "HEADWAY_ALIASES": "/a=/b",
+        "HEADWAY_HOST": "::1",
+    }
+    settings = config.read(ServerSettings, config.environment(ServerSettings, told))
+    assert settings.host == "::1"
+    predict = "/v1/endpoints/0/deployedModels/0:predict"
+    assert settings.aliases == f"/health=/health/ready,/predict={predict},/a=/b"
+    own = {**told, "AIP_HEALTH_ROUTE": "/health/ready", "AIP_PREDICT_ROUTE": predict}
+    settings = config.read(ServerSettings, config.environment(ServerSettings, own))
+    assert settings.aliases == "/a=/b"
+    without = {name: value for name, value in told.items() if name != "AIP_HTTP_PORT"}
+    assert "host" in config.environment(ServerSettings, without)
+    assert (
+        config.read(ServerSettings, config.environment(ServerSettings, without)).aliases == "/a=/b"
+    )
+
+
+@pytest.mark.parametrize("text", ["/a", "a=/b", "/a=b", "/a?b=/c", "/a=/b=/c"])
+def test_an_alias_that_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="`--aliases`"):
+        config.read(ServerSettings, config.flags(ServerSettings, {"aliases": text}))

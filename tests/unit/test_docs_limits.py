@@ -6,7 +6,7 @@ import pytest
 
 from headway.model import media
 from headway.protocols import _form, _tensors, native, v2
-from headway.server import app, chunks, connection, http1, keys, routes
+from headway.server import chunks, connection, http1, keys, plan, routes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "values.md").read_text()
 LIMITS = {
@@ -46,4 +46,4 @@ def test_limits_of_types_are_those_that_are_told() -> None:
     assert dims.max_length == LIMITS["axes of a shape"]
     assert parameters.max_length == LIMITS["parameters of a request"]
     assert "{0,127}" in routes._NAME.pattern
-    assert "{1,128}" in app._REQUEST_ID.pattern
+    assert "{1,128}" in plan._REQUEST_ID.pattern

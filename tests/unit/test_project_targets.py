@@ -1,5 +1,6 @@
 """From a target to what is served."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,11 @@ def test_an_unknown_ending_lists_the_known_ones(write: Write) -> None:
     assert ".onnx" in message
 
 
+def test_the_file_of_a_project_is_served_by_its_folder(write: Write) -> None:
+    root = write({"headway.yaml": "predictor: a.py", "a.py": FUNCTION})
+    assert f"give the folder that it lies in, '{root}'" in refused(root / "headway.yaml")
+
+
 def test_a_missing_target_names_the_nearest_file(write: Write) -> None:
     root = write({"sentiment.py": FUNCTION})
     assert "the nearest is 'sentiment.py'" in refused(root / "sentimnt.py")
@@ -164,6 +170,16 @@ def test_headway_yaml_may_hold_settings_alone(write: Write) -> None:
     root = write({"digits.onnx": "", "headway.yaml": "workers: 2\n"})
     (model,) = find_models(str(root)).models
     assert (model.source, model.settings.workers) == ("digits.onnx", 2)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nothing"), os.mkfifo])
+def test_a_headway_yaml_that_is_no_file_is_not_as_if_it_were_not_there(
+    write: Write, make: Callable[[Path], None]
+) -> None:
+    """Docker makes a folder of a file that is mounted and is not there."""
+    root = write({"mood.py": PREDICTOR.format(name="Mood")})
+    make(root / "headway.yaml")
+    assert "headway.yaml: can't be read" in refused(root)
 
 
 def test_several_models_have_their_own_settings_over_those_of_all(write: Write) -> None:

@@ -19,6 +19,9 @@ from headway.model.golden import Golden
 SLOW_FIRST: Final = 5.0
 SLOW_FIRST_S: Final = 0.1
 LARGE_BYTES: Final = 2**20
+_WRITE: Final = (
+    "write `examples = ({...},)` in the predictor, or give --samples FILE, then --accept"
+)
 
 
 class Review:
@@ -89,13 +92,14 @@ class Review:
     def _weigh(self, case: Case) -> None:
         """Say what these samples can't show."""
         kept = [q for q in self.questions if q.is_kept]
+        if not self.questions and self._accepted is None and not self._report.is_accepting:
+            case.problems.append(
+                f"there are no examples, so that nothing was asked, and nothing compared: {_WRITE}"
+            )
+            return
         if not kept:
-            asked = (
-                "was asked with zeros, which shows little" if self.questions else "was not asked"
-            )
-            case.warnings.append(
-                f"there are no examples, so it {asked}; write some, or give --samples FILE"
-            )
+            asked = "asked with zeros, which shows little" if self.questions else "not asked"
+            case.warnings.append(f"there are no examples, so it was {asked}: {_WRITE}")
             return
         if self._accepted is None and not self._report.is_accepting:
             case.warnings.append(
@@ -153,6 +157,8 @@ class Review:
         case.seconds = sum(costs)
         if answers or case.problems:
             case.skipped = ""
+        elif case.skipped:
+            case.notes.clear()  # they say of each sample what is said of all
         if is_first:
             self._answers = answers
             self._compare_accepted(case, answers)

@@ -224,7 +224,7 @@ def _guessed(value: Any) -> frozenset[str]:
         return frozenset({"object"})
     if isinstance(value, str | int | float):  # an enum's member, a number of numpy's
         return next(types for kind, types in _OF_TYPE.items() if isinstance(value, kind))
-    return _ALL
+    return frozenset({"array"}) if isinstance(value, Iterable) else _ALL
 
 
 def _plain(value: Any) -> Any:

@@ -9,13 +9,14 @@ and never suspends, so `blocking.run` ends such a coroutine in one step.
 
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from headway.client.address import Address
 from headway.client.answers import read_error, read_item, stream_error
 from headway.client.budget import Budget
-from headway.client.message import Answer, Reader, write_head
+from headway.client.message import Answer, Reader, check_headers, write_head
 from headway.client.pool import Pool
 from headway.client.retry import Attempts
 from headway.errors import BadAnswer, ConfigError, DeadlineError, HeadwayError, Unreachable
@@ -89,9 +90,11 @@ class Options:
         if self.retries < 0:
             raise ConfigError(where="`retries`", problem="expected 0 or more")
 
-    def with_(self, **changes: Any) -> "Options":
-        """The same, but for what is not None."""
-        return replace(self, **{k: v for k, v in changes.items() if v is not None})
+    def with_(self, headers: Mapping[str, str] | None = None, **changes: Any) -> "Options":
+        """The same, but for what is not None, and with these headers besides. Raises ConfigError."""
+        sent = self.headers + check_headers(headers or {})
+        kept = {k: v for k, v in changes.items() if v is not None}
+        return replace(self, headers=sent, **kept)
 
 
 @dataclass(frozen=True, slots=True)

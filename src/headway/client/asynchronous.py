@@ -7,12 +7,10 @@ those of `blocking`, which says what they mean.
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Self
 
-from headway import config
 from headway.client.address import read_address
-from headway.client.asking import Asker, Lines, Options
+from headway.client.asking import Lines, Options
 from headway.client.caller import Caller, Errors, Target
 from headway.client.loops import LoopConnection, Loops
-from headway.client.message import check_headers
 from headway.client.sockets import Verify, tls_context
 
 
@@ -37,11 +35,9 @@ class AsyncClient:
         verify: Verify = True,
     ) -> None:
         address = read_address(url)
-        self._options = Options(timeout_s, retries, check_headers(headers or {}))
+        self._options = Options(timeout_s, retries).with_(headers)
         self._io = Loops(address, max_connections, tls_context(address, verify))
-        key = config.client_key() if key is None else key
-        check_headers({"authorization": key})
-        self._caller = Caller(Asker(address, key, self._io))
+        self._caller = Caller.of(address, key, self._io)
 
     def __getattr__(self, name: str) -> "AsyncModel":
         if name.startswith("_"):
@@ -63,9 +59,8 @@ class AsyncClient:
         priority: str | None = None,
     ) -> "AsyncModel":
         """One model, and how it is asked."""
-        sent = self._options.headers + check_headers(headers or {})
         options = self._options.with_(
-            timeout_s=timeout_s, retries=retries, headers=sent, priority=priority
+            headers, timeout_s=timeout_s, retries=retries, priority=priority
         )
         return AsyncModel(self._caller, Target(name, version, options))
 
@@ -103,7 +98,7 @@ class AsyncModel:
         self._caller = caller
         self._target = target
 
-    async def __call__(self, **inputs: Any) -> Any:
+    async def __call__(self, /, **inputs: Any) -> Any:
         """Ask about one item."""
         return await self._caller.ask(self._target, inputs)
 

@@ -7,11 +7,9 @@ import weakref
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
-from headway import config
 from headway.client.address import read_address
-from headway.client.asking import Asker, Lines, Options
+from headway.client.asking import Lines, Options
 from headway.client.caller import Caller, Errors, Target
-from headway.client.message import check_headers
 from headway.client.sockets import SocketConnection, Sockets, Verify, tls_context
 
 T = TypeVar("T")
@@ -60,11 +58,9 @@ class Client:
         verify: Verify = True,
     ) -> None:
         address = read_address(url)
-        self._options = Options(timeout_s, retries, check_headers(headers or {}))
+        self._options = Options(timeout_s, retries).with_(headers)
         self._io = Sockets(address, max_connections, tls_context(address, verify))
-        key = config.client_key() if key is None else key
-        check_headers({"authorization": key})
-        self._caller = Caller(Asker(address, key, self._io))
+        self._caller = Caller.of(address, key, self._io)
         self._end = weakref.finalize(self, self._io.close)
 
     def __getattr__(self, name: str) -> "Model":
@@ -96,9 +92,8 @@ class Client:
             headers: sent with each question, such as `x-request-id` and `traceparent`.
             priority: "high", "normal" or "low".
         """
-        sent = self._options.headers + check_headers(headers or {})
         options = self._options.with_(
-            timeout_s=timeout_s, retries=retries, headers=sent, priority=priority
+            headers, timeout_s=timeout_s, retries=retries, priority=priority
         )
         return Model(self._caller, Target(name, version, options))
 
@@ -136,7 +131,7 @@ class Model:
         self._caller = caller
         self._target = target
 
-    def __call__(self, **inputs: Any) -> Any:
+    def __call__(self, /, **inputs: Any) -> Any:
         """Ask about one item.
 
         Returns:

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeVar
 
+from headway import config
+from headway.client.address import Address
 from headway.client.answers import read_error, read_rows, read_value
 from headway.client.arguments import encode
-from headway.client.asking import LINES, Asker, Connection, Lines, Options, Question
-from headway.client.described import Described, describe, is_large
-from headway.client.message import Answer, path_of
+from headway.client.asking import LINES, Asker, Connection, Io, Lines, Options, Question
+from headway.client.described import Described, describe, is_for_tensors
+from headway.client.message import Answer, check_headers, path_of
 from headway.errors import (
     BadInput,
     BusyError,
@@ -46,6 +48,13 @@ class Caller(Generic[C]):
     def __init__(self, asker: Asker[C]) -> None:
         self.asker = asker
         self._known: dict[tuple[str, str], Described] = {}
+
+    @classmethod
+    def of(cls, address: Address, key: str | None, io: Io[C]) -> "Caller[C]":
+        """Of a server's address; the key is that of the environment where none is given. Raises ConfigError."""
+        key = config.client_key() if key is None else key
+        check_headers({"authorization": key})
+        return cls(Asker(address, key, io))
 
     # About the server
 
@@ -104,7 +113,7 @@ class Caller(Generic[C]):
         model = await self.describe(target)
         if model.is_stream:
             return await self._gather(await self.stream(target, inputs))
-        if model.plan is not None and any(is_large(value) for value in inputs.values()):
+        if model.plan is not None and any(is_for_tensors(value) for value in inputs.values()):
             return await self._ask_tensors(target, inputs, start)
         model, item = await self._checked(target, inputs)
         answer = await self._post(model, "predict", encode(item), self._left(target, start))

@@ -1,5 +1,6 @@
 """A model as its server describes it: its inputs, its paths, and whether tensors can carry it. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -72,11 +73,17 @@ def describe(name: str, version: str, details: Mapping[str, Any], now: float) ->
     return Described(name, version, details, inputs, _plan(details, inputs), now)
 
 
-def is_large(value: Any) -> bool:
-    """Whether a value is an array that is worth sending as a tensor."""
+def is_for_tensors(value: Any) -> bool:
+    """Whether a value is an array that is worth sending as a tensor, or that JSON can't hold."""
     if not isinstance(value, Array) or isinstance(value, Picture):
         return False
-    return getattr(value, "nbytes", BINARY_BYTES) >= BINARY_BYTES
+    return getattr(value, "nbytes", BINARY_BYTES) >= BINARY_BYTES or not _is_finite(value)
+
+
+def _is_finite(array: Any) -> bool:
+    """Whether all of an array's numbers are; of an array that is not like numpy's nobody knows."""
+    kind = getattr(getattr(array, "dtype", None), "kind", "")
+    return kind != "f" or bool((abs(array) < math.inf).all())
 
 
 def _plan(details: Mapping[str, Any], inputs: Inputs) -> Plan | None:

@@ -5,7 +5,7 @@ What it writes needs only `headway`: it passes mypy's and pyright's strict check
 
 import json
 import keyword
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import indent
 from typing import Any, Final
 
@@ -107,20 +107,21 @@ def _method(model: ModelShape, *, is_async: bool) -> Iterator[str]:
     if model.is_stream:
         answer = f"{'AsyncIterator' if is_async else 'Iterator'}[{answer}]"
     begin = "async def" if is_async and not model.is_stream else "def"
+    names = _arguments(model)
     yield f"{begin} {_safe(model.method)}("
     yield "    self,"
     yield "    *,"
     # Those without a default may stand behind others: all are keywords.
-    yield from (f"    {_parameter(part)}," for part in model.inputs.parts)
+    yield from (f"    {_parameter(part, names[part.name])}," for part in model.inputs.parts)
     yield f") -> {answer}:"
-    body = [*_docstring(_doc(model)), "inputs: dict[str, Any] = {"]
+    body = [*_docstring(_doc(model, names)), "inputs: dict[str, Any] = {"]
     kept = [p for p in model.inputs.parts if _is_always_sent(p)]
-    body += [f"    {json.dumps(p.name)}: {_safe(p.name)}," for p in kept]
+    body += [f"    {json.dumps(p.name)}: {names[p.name]}," for p in kept]
     body += ["}"]
     for part in model.inputs.parts:
         if part not in kept:
-            body += [f"if {_safe(part.name)} is not None:"]
-            body += [f"    inputs[{json.dumps(part.name)}] = {_safe(part.name)}"]
+            body += [f"if {names[part.name]} is not None:"]
+            body += [f"    inputs[{json.dumps(part.name)}] = {names[part.name]}"]
     ask = f"self.model({json.dumps(model.name)})"
     ask += ".stream(**inputs)" if model.is_stream else "(**inputs)"
     wait = "await " if is_async and not model.is_stream else ""
@@ -138,9 +139,19 @@ def _batch(model: ModelShape, *, is_async: bool) -> Iterator[str]:
     yield f"    return cast({answer}, {wait}self.model({json.dumps(model.name)}).batch({many}))"
 
 
-def _parameter(part: Part) -> str:
+def _arguments(model: ModelShape) -> Mapping[str, str]:
+    """What a method calls each input: no two the same, though they may differ only in what Python can't write."""
+    found: dict[str, str] = {}
+    for part in model.inputs.parts:
+        name = _safe(part.name)
+        while name in found.values():
+            name += "_"
+        found[part.name] = name
+    return found
+
+
+def _parameter(part: Part, name: str) -> str:
     shape = _type(part.shape, is_input=True)
-    name = _safe(part.name)
     if part.is_required:
         return f"{name}: {shape}"
     if _is_always_sent(part):
@@ -184,8 +195,8 @@ def _nested(shape: Shape) -> str:
     )
 
 
-def _doc(model: ModelShape) -> str:
-    told = [f"    {_safe(p.name)}: {' '.join(p.doc.split())}" for p in model.inputs.parts if p.doc]
+def _doc(model: ModelShape, names: Mapping[str, str]) -> str:
+    told = [f"    {names[p.name]}: {' '.join(p.doc.split())}" for p in model.inputs.parts if p.doc]
     doc = model.doc.strip() or f"Ask {model.name}."
     return "\n".join([doc, "", "Args:", *told]) if told else doc
 

@@ -3,6 +3,7 @@
 A shape is one of: a name of a scalar, choices, a list, a map, a reference to a named record, or any of several.
 """
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from headway.client.arguments import resolved
 
 TAKEN: Final = frozenset({"close", "constructor", "model", "models", "ready", "schema", "stream"})
 """Names that a client's own methods have."""
+TYPES: Final = frozenset({"AsyncClient", "FileInput", "HeadwayError"})
+"""Names of types that stand in every client already, and that a model's might have."""
 SCALARS: Final = frozenset({"string", "number", "integer", "boolean", "null", "any", "file"})
 
 
@@ -107,13 +110,25 @@ def read_models(described: Sequence[Mapping[str, Any]]) -> list[ModelShape]:
     """
     models = []
     taken = set(TAKEN)
+    types = set(TYPES)
     for details in sorted(described, key=lambda d: str(d["name"])):
         method = identifier(str(details["name"]))
         while method in taken or f"{method}_batch" in taken:
             method += "_"
         taken |= {method, f"{method}_batch"}
-        models.append(_Reader(details, method).read())
+        models.append(_read_model(details, method, types))
     return models
+
+
+def _read_model(details: Mapping[str, Any], method: str, taken: set[str]) -> ModelShape:
+    """One model's shapes; where another's types have their names, these get a number."""
+    for turn in itertools.count(1):
+        model = _Reader(details, method, method if turn == 1 else f"{method} {turn}").read()
+        names = {model.inputs.name, *(record.name for record in model.records)}
+        if not names & taken:
+            break
+    taken |= names
+    return model
 
 
 def identifier(name: str) -> str:
@@ -135,6 +150,8 @@ class _Reader:
 
     details: Mapping[str, Any]
     method: str
+    prefix: str
+    """What the names of its types begin with."""
     records: dict[str, Record] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
     _schemas: dict[str, tuple[Mapping[str, Any], bool]] = field(default_factory=dict)
@@ -143,7 +160,7 @@ class _Reader:
     def read(self) -> ModelShape:
         name = str(self.details["name"])
         schema = self.details["input_schema"]
-        inputs = self._record(type_name(self.method, "input"), resolved(schema, schema), schema)
+        inputs = self._record(type_name(self.prefix, "input"), resolved(schema, schema), schema)
         self._names.clear()
         self._is_answer = True
         answer = self._answer(self.details["output_schema"])
@@ -159,7 +176,7 @@ class _Reader:
 
     def _answer(self, schema: Mapping[str, Any]) -> Shape:
         if "properties" in schema:  # the outputs of a model file, which have no name of their own
-            name = type_name(self.method, "output")
+            name = type_name(self.prefix, "output")
             self.records[name] = self._record(name, schema, schema)
             return Reference(name)
         return self._shape(schema, schema)
@@ -210,13 +227,13 @@ class _Reader:
         if ref in self._names:
             return self._names[ref]
         title = str(schema.get("title") or ref.rpartition("/")[2])
-        name = type_name(self.method, title)
+        name = type_name(self.prefix, title)
         # What may be left out when it is asked is there in an answer: then they are two records.
         known = (
             schema,
             self._is_answer and bool(schema.get("required") != list(schema["properties"])),
         )
-        while self._schemas.get(name, known) != known or name == type_name(self.method, "input"):
+        while self._schemas.get(name, known) != known or name == type_name(self.prefix, "input"):
             name += "Answer" if self._is_answer else "Part"
         self._names[ref] = name
         if name not in self.records:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headway.commands._number import Number
 from headway.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
 @click.argument("url")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Open loop: requests a second, whatever the answers do.",
 )
 @click.option(
@@ -132,6 +133,9 @@ def command(url: str, **given: Any) -> int:
     from headway.traffic.compare import compare  # noqa: PLC0415  (so that --help stays quick)
     from headway.traffic.generator import Generator  # noqa: PLC0415  (so that --help stays quick)
 
+    for name in ("save", "svg", "html"):
+        if given[name]:
+            report.expect_to_write(given[name])
     before = report.read(given["compare"]) if given["compare"] else None
     target, place, requests = _aim(url, given)
     watch = _Progress() if sys.stderr.isatty() else None

@@ -39,7 +39,7 @@ def command(target: str, **given: Any) -> int:
 
     TARGET is what `headway serve` takes; by default the current folder. The questions are the
     predictor's examples and the golden samples beside the code, which --accept writes. It ends with
-    0 if all agree, 6 if not, 3 if a model can't be loaded.
+    0 if all agree, 6 if not, or if a model has nothing to be asked, 3 if one can't be loaded.
 
     \b
     Examples:
@@ -66,11 +66,13 @@ def command(target: str, **given: Any) -> int:
         given["accept"],
         ["--trusted"] if given["trusted"] else [],
     )
+    if given["junit"] and not (folder := Path(given["junit"]).parent).is_dir():
+        raise ConfigError(where="`--junit`", problem=f"there is no folder {str(folder)!r}")
     report = run.run(plan, _progress)
-    if given["junit"]:
-        _write(Path(given["junit"]), report)
     text = json.dumps(_plain(report), indent=2) if given["as_json"] else "\n".join(_lines(report))
     click.echo(text)
+    if given["junit"]:
+        _write(Path(given["junit"]), report)
     return report.code
 
 
@@ -119,30 +121,34 @@ def _write(path: Path, report: Any) -> None:
 def _lines(report: Any) -> list[str]:
     """The findings for people: a line for each way, then what is wrong with it."""
     lines: list[str] = []
+    width = max((len(case.form) for case in report.cases), default=0)
     for model in report.models:
         lines.append(model)
         cases = report.of(model)
         for form in dict.fromkeys(case.form for case in cases):
-            lines += _form_lines(report, form, [case for case in cases if case.form == form])
+            found = [case for case in cases if case.form == form]
+            lines += _form_lines(report, form.ljust(width), found)
     failed = sum(report.has_failed(model) for model in report.models)
     warnings = sum(len(case.warnings) for case in report.cases)
     state = f"{failed} of {len(report.models)} models failed" if failed else "all agree"
-    return [*lines, f"{state}; {warnings} warnings" if warnings else state]
+    told = f"{warnings} warning{'s' if warnings > 1 else ''}"
+    return [*lines, f"{state}; {told}" if warnings else state]
 
 
 def _form_lines(report: Any, form: str, cases: Sequence[Any]) -> list[str]:
     is_bad = any(report.failures(case) for case in cases)
     seconds = sum(case.seconds for case in cases)
     names = ", ".join(case.name for case in cases if not case.skipped)
-    head = f"  {'FAILED' if is_bad else 'ok':8}{form:20}{names}  ({seconds:.2f} s)"
-    lines = [head]
+    state = "FAILED" if is_bad else "ok" if names else "-"
+    lines = [f"  {state:8}{form}  {f'{names}  ({seconds:.2f} s)' if names else 'not asked'}"]
     for case in cases:
         lines += [f"          {case.name}: {problem}" for problem in report.failures(case)]
         if report.is_accepting:
             lines += [f"          accepted: {change}" for change in case.changed]
         lines += [f"          warning: {warning}" for warning in case.warnings]
         lines += [f"          {note}" for note in case.notes]
-        lines += [f"          {case.name}: not asked: {case.skipped}"] if case.skipped else []
+        where = f"{case.name}: not asked: " if names else ""
+        lines += [f"          {where}{case.skipped}"] if case.skipped else []
     return lines
 
 

@@ -8,8 +8,8 @@ import click
 import msgspec
 
 from headway import config
-from headway.config import ModelSettings
-from headway.errors import ConfigError, Exit
+from headway.config import ModelSettings, ModelSpec
+from headway.errors import ConfigError, Exit, HeadwayError
 from headway.model import project
 
 
@@ -73,12 +73,30 @@ def _loaded(target: str, *, trusted: bool) -> list[Mapping[str, Any]]:
 
     flags = config.flags(ModelSettings, {"trusted": trusted or None})
     found = project.find_models(target, config.environment(ModelSettings), flags)
+    if not Path(target).is_dir():
+        _warn(found.models[0])
     described: list[Mapping[str, Any]] = []
     for spec in found.models:
         with local.load_spec(spec) as loaded:
             details = msgspec.to_builtins(loaded.description)
             described.append({**details, "stream": details["is_stream"]})
     return described
+
+
+def _warn(spec: ModelSpec) -> None:
+    """Say so where a file alone has another name than in the project that it lies in."""
+    try:
+        others = project.find_models(spec.root).models
+    except HeadwayError:  # then nothing serves it by another name
+        return
+    for other in others:
+        if (other.root, other.source) == (spec.root, spec.source) and other.name != spec.name:
+            file = spec.source.partition(":")[0]
+            click.echo(
+                f"{file} alone is served as {spec.name!r}, its folder as {other.name!r}: for a client "
+                f"of that, give the folder",
+                err=True,
+            )
 
 
 def _write(path: Path, text: str) -> None:

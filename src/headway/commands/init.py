@@ -1,6 +1,7 @@
 """`headway init`: a project that runs at once. Its files are those of a folder in `starter`."""
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -53,5 +54,5 @@ def command(folder: str, name: str, template: str) -> int:
 
 def _tell(home: Path, files: list[Path]) -> None:
     click.echo(f"wrote {', '.join(path.name for path in files)}")
-    enter = "" if home == Path() else f"cd {home} && "
+    enter = "" if home == Path() else f"cd {shlex.quote(str(home))} && "
     click.echo(f"try:  {enter}headway serve")

@@ -13,6 +13,7 @@ from headway import config
 from headway.config import ModelSettings, ModelSpec
 from headway.errors import BadInput, ConfigError, Exit
 from headway.model import project
+from headway.model.wording import told
 
 _LIMIT_BYTES = 64 * 2**20
 
@@ -73,8 +74,8 @@ def _parse(text: str) -> Any:
         data = sys.stdin.buffer.read(_LIMIT_BYTES)
     try:
         found = msgspec.json.decode(data)
-    except msgspec.DecodeError as e:
-        raise BadInput(f"`--json`: {e}") from e
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise BadInput(f"`--json`: {told(e, data)}") from e
     items = found if isinstance(found, list) else [found]
     if not all(isinstance(item, dict) for item in items):
         raise BadInput(where="`--json`", expected="an object or an array of objects", found="else")
@@ -91,6 +92,8 @@ def _named(inputs: Sequence[str], schema: Mapping[str, Any]) -> dict[str, Any]:
             raise click.UsageError(f"expected NAME=VALUE, found {given!r}")
         if name not in properties:
             raise config.unknown(name, properties, f"`{given:.80}`", "input")
+        if name in found:
+            raise click.UsageError(f"expected each input once, found {name!r} again")
         found[name] = _value(name, value, properties[name])
     return found
 
@@ -106,8 +109,10 @@ def _value(name: str, value: str, schema: Mapping[str, Any]) -> Any:
         return value
     try:
         return json.loads(value)
-    except json.JSONDecodeError as e:
-        raise BadInput(where=f"`{name}`", expected=_named_type(schema), found=repr(value)) from e
+    except (json.JSONDecodeError, RecursionError) as e:
+        raise BadInput(
+            where=f"`{name}`", expected=_named_type(schema), found=repr(value[:80])
+        ) from e
 
 
 def _takes_text(schema: Mapping[str, Any]) -> bool:

@@ -2,14 +2,16 @@
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 
 from headway import config
 from headway.config import ModelSettings, ModelSpec, Row, ServerSettings
-from headway.errors import Exit
+from headway.errors import ConfigError, Exit
 from headway.model import project
 
 _OPEN = (
@@ -47,15 +49,43 @@ def _option(row: Row) -> click.Option:
 
 
 def _serve(targets: tuple[str, ...], **given: str | bool | None) -> int:
+    return serve(targets, given)
+
+
+def serve(
+    targets: tuple[str, ...],
+    given: Mapping[str, str | bool | None],
+    tell: Callable[[Mapping[str, Any]], None] = lambda info: None,
+    defaults: Mapping[str, str] = MappingProxyType({}),
+) -> int:
+    """Serve until told to stop.
+
+    Args:
+        targets: as the command takes them.
+        given: its flags by the settings' keys.
+        tell: called when it is ready, with what `server.run.serve` tells then.
+        defaults: settings of the server where nothing else says them.
+
+    Returns:
+        An exit code.
+    """
     # Opened when it is used, so that --help stays quick.
     from headway.server import hosts, run  # noqa: PLC0415
 
+    files: tuple[str, ...] = ()
+
     def read() -> tuple[tuple[ModelSpec, ...], ServerSettings]:
+        nonlocal files
         config.check_environment()
         over = (config.environment(ModelSettings), config.flags(ModelSettings, given))
-        found = project.join([project.find_models(t, *over) for t in targets or (".",)])
+        found = project.join([project.find_models(t, *over) for t in _named(targets) or (".",)])
+        if gone := sorted(set(files) - set(found.files)):  # and its keys and limits with it
+            problem = "it was read before and is gone; put it back, or restart the server"
+            raise ConfigError(where=gone[0], problem=problem)
+        files = found.files
         settings = config.read(
             ServerSettings,
+            config.flags(ServerSettings, defaults),
             found.server,
             config.environment(ServerSettings),
             config.flags(ServerSettings, given),
@@ -65,17 +95,23 @@ def _serve(targets: tuple[str, ...], **given: str | bool | None) -> int:
     models, settings = read()
     is_open = not (settings.unix or settings.key_file or hosts.is_loopback(settings.host))
     try:
-        serve = functools.partial(run.serve, models, settings, read)
-        return _run(serve, models, open_host=settings.host if is_open else "")
+        begin = functools.partial(run.serve, models, settings, read)
+        return _run(begin, models, tell, open_host=settings.host if is_open else "")
     except OSError as e:
         where = e.filename or settings.unix or f"{settings.host}:{settings.port}"
         click.echo(f"error: can't listen on {where}: {e.strerror or e}", err=True)
         return Exit.LISTEN
 
 
+def _named(targets: Sequence[str]) -> list[str]:
+    """What is to be served: SageMaker starts a container as `docker run IMAGE serve`, whatever its entry point has."""
+    return [target for target in targets if target != "serve" or Path(target).exists()]
+
+
 def _run(
-    serve: Callable[[Callable[[Mapping[str, Any]], None]], int],
+    begin: Callable[[Callable[[Mapping[str, Any]], None]], int],
     models: tuple[ModelSpec, ...],
+    tell: Callable[[Mapping[str, Any]], None],
     *,
     open_host: str,
 ) -> int:
@@ -89,9 +125,10 @@ def _run(
         click.echo("\n".join(_words(info, models)), err=True)
         if open_host:
             click.echo(_OPEN.format(host=open_host), err=True)
+        tell(info)
         click.echo(json.dumps(line))  # last: who waits for it finds everything said
 
-    code = serve(say)
+    code = begin(say)
     return Exit.INTERRUPTED if code == Exit.OK and not is_ready else code
 
 
@@ -113,6 +150,7 @@ def _words(info: Mapping[str, Any], models: tuple[ModelSpec, ...]) -> list[str]:
         ),
         f"try:   curl {unix}{path} -H 'content-type: application/json' -d '{body}'",
         *([f"page:  {address}/"] if address else []),
+        *([f"admin: {info['admin_page']}"] if "admin_page" in info else []),
         "Ctrl-C ends it.",
     ]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headway.commands._number import Number
 from headway.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _NOTHING = "-"
 @click.option("--once", is_flag=True, help="Print one table, of one interval, and end.")
 @click.option(
     "--interval",
-    type=click.FloatRange(0.1, 3600),
+    type=Number(0.1, 3600),
     default=1.0,
     show_default=True,
     help="Seconds between two looks.",

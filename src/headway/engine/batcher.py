@@ -3,7 +3,8 @@
 A slot takes its fair share, ceil(queued / slots), within `max_batch` requests and `max_batch_bytes`: there is no
 window to wait for and no tick. Higher priorities go first, each in the order of arrival. A suspect, which was in a
 worker that died, waits apart: it must be alone in the next one. The queue is bounded in requests and bytes; time
-bounds it from outside (`deadlines`), and so do callers who leave (`leavers`).
+bounds it from outside (`deadlines`), and so do callers who leave (`leavers`); what nobody waits for on a connection
+knows nothing of those.
 """
 
 from collections import deque
@@ -38,6 +39,8 @@ class Batcher:
         """Requests that may wait, where fewer than the limits say."""
         self.queued = 0
         self.queued_bytes = 0
+        self.patient = 0
+        """Of the queued ones, those that nobody waits for on a connection."""
         self._lanes: tuple[deque[Flight], ...] = tuple(deque() for _ in PRIORITIES)
         self._dead = 0
         self._suspects: deque[Flight] = deque()
@@ -54,25 +57,34 @@ class Batcher:
             "" if it was queued, else the bound that it met, in words.
         """
         limits = self.limits
-        if self.queued >= limits.max_queue or self.queued >= self.most:
+        if self.queued >= limits.max_queue or (self.queued >= self.most and self._is_over(flight)):
             return f"{self.queued} requests wait"
         if self.queued_bytes + flight.size > limits.max_queue_bytes and self.queued:
             return f"{self.queued_bytes} bytes wait"
         self._lanes[flight.priority].append(flight)
         self.queued += 1
         self.queued_bytes += flight.size
+        if flight.is_patient:
+            self.patient += 1
         return ""
+
+    def _is_over(self, flight: Flight) -> bool:
+        """Whether `most` wait already, of those that somebody waits for, as for this one."""
+        return not flight.is_patient and self.queued - self.patient >= self.most
 
     def put_back(self, flight: Flight) -> None:
         """Queue a flight again that was in a worker that died: for `take_suspect`, whatever the bounds."""
         self._suspects.append(flight)
         self.queued += 1
         self.queued_bytes += flight.size
+        if flight.is_patient:
+            self.patient += 1
 
     def withdraw(self, flight: Flight) -> None:
         """Forget a queued flight that is done; it leaves its lane when that is next swept."""
         self.queued -= 1
         self.queued_bytes -= flight.size
+        self.patient -= flight.is_patient
         flight.body = b""
         self._dead += 1
         if self._dead > self.queued + 64:
@@ -119,10 +131,12 @@ class Batcher:
 
     def surplus(self) -> list[Flight]:
         """What waits beyond `most`, the oldest of the least urgent first. They are still queued."""
-        count = self.queued - self.most
+        count = self.queued - self.patient - self.most
         if count <= 0:
             return []
-        waiting = (f for lane in reversed(self._lanes) for f in lane if f.state is State.QUEUED)
+        lanes = reversed(self._lanes)
+        queued = (f for lane in lanes for f in lane if f.state is State.QUEUED)
+        waiting = (f for f in queued if not f.is_patient)
         return list(islice(waiting, count))
 
     def drain(self) -> list[Flight]:
@@ -131,12 +145,14 @@ class Batcher:
         flights = [f for lane in lanes for f in lane if f.state is State.QUEUED]
         for lane in lanes:
             lane.clear()
-        self.queued = self.queued_bytes = self._dead = 0
+        self.queued = self.queued_bytes = self.patient = self._dead = 0
         return flights
 
     def _taken(self, grab: list[Flight]) -> list[Flight]:
         self.queued -= len(grab)
         self.queued_bytes -= sum(f.size for f in grab)
+        if self.patient:
+            self.patient -= sum(f.is_patient for f in grab)
         return grab
 
     def _heads(self) -> Iterator[Flight]:

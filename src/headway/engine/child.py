@@ -32,6 +32,8 @@ class Program:
     logs: tuple[str, str]
     """Format and level."""
     environment: dict[str, str]
+    reports: int
+    """A descriptor that it inherits, to write the errors to that it logs."""
     fds: Sequence[int] = ()
     """Descriptors that it inherits."""
 
@@ -145,12 +147,12 @@ def death(code: int, *, is_ours: bool, kills: int | None) -> Death:
 
 
 def _start(program: Program, channel: int, lifeline: int) -> "subprocess.Popen[bytes]":
-    arguments = [str(channel), str(lifeline), *program.logs, program.name]
+    arguments = [str(channel), str(lifeline), *program.logs, program.name, str(program.reports)]
     return subprocess.Popen(  # noqa: S603  (our own module, run by our own interpreter)
         [sys.executable, "-P", "-m", program.module, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr.fileno(),
-        pass_fds=[channel, lifeline, *program.fds],
+        pass_fds=[channel, lifeline, program.reports, *program.fds],
         env=config.child_environment(program.environment),
         process_group=0,
     )

@@ -10,6 +10,9 @@ or a load that fails in words, and the generation is given up: an older one that
 under its own terms, and if there is none the fleet has failed: it starts nobody until it is replaced. While one of the
 generation serves it is not given up: the others are tried on, ever more seldom, and the fleet is short. A worker that
 dies later, of a query of death say, is replaced at once, also when the others could not be loaded.
+
+A fleet that is unloaded lets all of its workers go, forgets which generation was good, and starts nobody until it is
+replaced.
 """
 
 from collections.abc import Iterator
@@ -88,6 +91,8 @@ class Fleet:
     """Why the newest generation was given up while an older one serves; "" if it was not."""
     shortage: str = ""
     """Why fewer workers serve than are asked for, after five tries; "" once enough do."""
+    is_unloaded: bool = False
+    """Nobody is wanted before it is replaced."""
     _next_id: int = 0
     _newest: int = 0
     _terms: dict[int, Terms] = field(default_factory=dict)
@@ -99,7 +104,7 @@ class Fleet:
 
     def start(self, now: float) -> Orders:
         """Start who is missing, unless the back-off forbids it yet."""
-        if self.failure or now < self._back_off.start_at:
+        if self.failure or self.is_unloaded or now < self._back_off.start_at:
             return []
         missing = self.size - sum(1 for m in self._current() if m.phase is not Phase.LEAVING)
         return [self._start(now) for _ in range(missing)]
@@ -220,8 +225,11 @@ class Fleet:
             return [(Order.KILL, id), *self._try_again(now, reason)]
         return self._give_up(reason, now)
 
-    def replace(self, now: float, terms: Terms | None = None) -> Orders:
-        """Start a new generation, on the old one's terms or on new ones; the old one leaves as the new one joins."""
+    def replace(self, now: float, terms: Terms | None = None, *, number: int = 0) -> Orders:
+        """Start a new generation, on the old one's terms or on new ones; the old one leaves as the new one joins.
+
+        Its number is `number` at least.
+        """
         stale = [m.id for m in self._current() if m.phase in (Phase.STARTING, Phase.JOINING)]
         orders: Orders = [(Order.KILL, id) for id in stale]
         for id in stale:
@@ -229,13 +237,29 @@ class Fleet:
         kept = {m.generation for m in self.members.values()} | {self._proven}
         self._terms[self.generation] = Terms(self.size, self.load_timeout_s, self.hang_kill_s)
         self._terms = {g: t for g, t in self._terms.items() if g in kept}
-        self._newest += 1
+        self._newest = max(self._newest + 1, number)
         self.generation = self._newest
         if terms is not None:
             self._take_on(terms)
         self.failure = self.refusal = self.shortage = ""
+        self.is_unloaded = False
         self._back_off.reset(now)
         return orders + self.start(now)
+
+    def unload(self) -> Orders:
+        """Let everybody leave who may have requests, end who still loads, and start nobody before `replace`."""
+        self.is_unloaded = True
+        self.failure = self.refusal = self.shortage = ""
+        self._proven, self._terms = -1, {}
+        orders: Orders = []
+        for member in list(self.members.values()):
+            if member.phase is Phase.STARTING:
+                orders.append((Order.KILL, member.id))
+                del self.members[member.id]
+            elif member.phase is not Phase.LEAVING:
+                orders.append((Order.PART, member.id))
+                member.phase = Phase.LEAVING
+        return orders
 
     def resize(self, size: int, now: float) -> Orders:
         """Have more workers, or fewer."""
@@ -262,6 +286,17 @@ class Fleet:
     def has_failed(self) -> bool:
         """Nobody serves, nobody may yet, and nobody is started any more."""
         return bool(self.failure) and all(m.phase is Phase.LEAVING for m in self.members.values())
+
+    @property
+    def outcome(self) -> str | None:
+        """What has become of the newest generation: "" once it alone serves, else why not; None: nobody knows yet."""
+        if self.is_unloaded:
+            return "it has been unloaded meanwhile"
+        if self.refusal or self.has_failed:
+            return self.refusal or self.failure
+        serving = [m.generation for m in self.members.values() if m.phase in _SERVING]
+        is_alone = bool(self.shortage) or all(g == self.generation for g in serving)
+        return "" if self.is_proven and is_alone else None
 
     @property
     def is_proven(self) -> bool:

@@ -9,18 +9,20 @@ import math
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from headway import errors, plugins
 from headway.engine import frames
 from headway.engine.channel import Channel
 from headway.engine.deadlines import Deadlines
+from headway.engine.exchange import NOBODY, Caller
 from headway.engine.frames import GONE, Answer, Feed, Question, Replies
 from headway.engine.life import MAX_ATTEMPTS, Act, Event, Flight, State
 from headway.engine.link import Peer, SlotLink
 from headway.engine.messages import Cancel, Join, Joined, Overdue, Parted
 from headway.engine.pool import Pool
-from headway.engine.shelf import NOBODY, Share, is_answer
+from headway.engine.sharing import Sharing
+from headway.engine.shelf import is_answer
 from headway.errors import HeadwayError
 from headway.observe.metrics import OUTCOMES, Tally, outcome_of
 from headway.protocols import Ask, Codec, Reply, ending, rendered
@@ -29,6 +31,8 @@ PROBE_S = 0.5
 """A slot that is idle must answer a probe within this to count as alive."""
 EVIDENCE_S = 1.0
 """A sign of life that is older than this is none."""
+REPORT_S = 1.0
+"""That a worker hangs is told again after this, for the supervisor may know better for a while."""
 LAST_WORD_S = 0.25
 """The supervisor says within this what a worker has died of; a few milliseconds, as a rule."""
 
@@ -38,41 +42,6 @@ _ONCE = "the request may not be repeated"
 _BEGUN = "its answer had begun"
 _TOO_MANY = "too many have died lately for the request to be tried again"
 _OUTCOME_CANCELLED = OUTCOMES.index("cancelled")
-
-
-class Exchange(Protocol):
-    """Who waits for an answer: a connection of the server's, or a test.
-
-    `serial` tells its requests apart: an answer to an earlier one is dropped.
-    """
-
-    def finish(self, serial: int, reply: Reply, request_id: str = "") -> None:
-        """Take a whole answer."""
-        ...
-
-    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> "Exchange | None":
-        """Take the head of a streamed answer; returns who takes the rest, if somebody else does."""
-        ...
-
-    def send_chunk(self, serial: int, data: bytes) -> None:
-        """Take a piece of a streamed answer."""
-        ...
-
-    def end_stream(self, serial: int, outcome: int = 0) -> None:
-        """Take the end of a streamed answer, and how it ended (an index in OUTCOMES)."""
-        ...
-
-    def abort(self, serial: int, last: bytes = b"") -> None:
-        """Cut a streamed answer off: nobody knows how it would have ended. `last` says why, if anything can."""
-        ...
-
-    def hold_input(self, *, is_held: bool) -> None:
-        """Send nothing on, for the worker does not take it; or go on."""
-        ...
-
-
-Caller = tuple[Exchange, int, str]
-"""The exchange, the request's serial number on it, and its request id."""
 
 
 class Gateway:
@@ -94,6 +63,7 @@ class Gateway:
         self._gateways = gateways
         self._flights: dict[int, Flight] = {}
         self._deadlines = Deadlines()
+        self._sharing = Sharing(self, self._deadlines)
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
         self._peers: dict[int, Peer] = {}
@@ -107,8 +77,18 @@ class Gateway:
 
     # Requests come and go
 
-    def submit(self, pool: Pool, question: Question, body: bytes, caller: Caller) -> int:
+    def submit(
+        self,
+        pool: Pool,
+        question: Question,
+        body: bytes,
+        caller: Caller,
+        *,
+        is_patient: bool = False,
+    ) -> int:
         """Take a request; its answer, or its refusal, goes to the caller's exchange, exactly once.
+
+        One that `is_patient` has a job's time, and does not teach how long callers wait.
 
         Returns:
             The request's id, to `leave` with; 0 if it was refused at once.
@@ -121,7 +101,7 @@ class Gateway:
                 pool.tally.answered(0, 0.0)
                 caller[0].finish(caller[1], kept, caller[2])
                 return 0
-        limit_s = pool.settings.timeout_s
+        limit_s = pool.job_s if is_patient else pool.settings.timeout_s
         timeout_s = limit_s if question.timeout_s is None else min(question.timeout_s, limit_s)
         self._serial = id = self._serial + 1
         flight = Flight(
@@ -136,9 +116,11 @@ class Gateway:
             *caller,
             question.priority,
         )
+        if is_patient:
+            flight.is_patient = True
         if pool.witness.spans is not None:
             pool.witness.begun(flight)
-        error = self._refusal(pool, flight, key)
+        error = self.refusal(pool, flight, key)
         if error is not None:
             pool.tally.answered(outcome_of(error), 0.0)
             pool.witness.refused(flight, outcome_of(error))
@@ -156,13 +138,17 @@ class Gateway:
                 pool.demand()
         return id
 
+    def flight(self, id: int) -> Flight | None:
+        """A request that waits for its answer."""
+        return self._flights.get(id)
+
     def leave(self, id: int) -> None:
         """The caller of a request is gone."""
         flight = self._flights.get(id)
         if flight is None or flight.exchange is NOBODY:
             return
         if flight.share is not None and flight.share.runs_on(flight):
-            self._leave_to_others(flight, _OUTCOME_CANCELLED)
+            self._sharing.leave_to_others(flight, _OUTCOME_CANCELLED)
         else:
             self._drop(flight)
 
@@ -170,7 +156,7 @@ class Gateway:
         """Nobody waits for a request any more."""
         is_streaming = flight.state is State.STREAMING
         act = flight.step(Event.CANCEL)
-        self._end(flight, _OUTCOME_CANCELLED)
+        self.end(flight, _OUTCOME_CANCELLED)
         if act is Act.WITHDRAW:
             flight.pool.batcher.withdraw(flight)
         elif act is Act.RECALL:
@@ -180,6 +166,8 @@ class Gateway:
 
     def _left(self, flight: Flight) -> None:
         """One has left before his answer, or his time is over; who would do the same is refused now."""
+        if flight.is_patient:
+            return
         pool = flight.pool
         for late in pool.left(flight, time.monotonic()):
             limit = f"{pool.batcher.most} may wait, since others left before their turn"
@@ -205,7 +193,7 @@ class Gateway:
             codec = self._codecs[name] = plugins.load("protocols", name)
         return codec
 
-    def _refusal(self, pool: Pool, flight: Flight, key: bytes | None) -> HeadwayError | None:
+    def refusal(self, pool: Pool, flight: Flight, key: bytes | None) -> HeadwayError | None:
         """Why a request may not wait; None: it waits, in the queue or for an equal one."""
         if pool.trouble is not None:
             return pool.trouble
@@ -256,22 +244,22 @@ class Gateway:
             exchange.send_chunk(serial, body)
             return
         if part == frames.END:
-            self._end(flight, answer.outcome)
+            self.end(flight, answer.outcome)
             exchange.end_stream(serial, answer.outcome)
             return
         reply = Reply(answer.status, body, answer.content_type, answer.headers or ())
         if part == frames.WHOLE:
-            self._end(flight, answer.outcome)
+            self.end(flight, answer.outcome)
             exchange.finish(serial, reply, flight.request_id)
             if flight.share is not None:
-                self._share(flight.share, reply, is_answer=is_answer(answer))
+                self._sharing.spread(flight.share, reply, is_answer=is_answer(answer))
         else:
             flight.exchange = exchange.start_stream(serial, reply, flight.request_id) or exchange
             if flight.ask.is_fed:  # from here on its caller decides how long it lasts
                 self._deadlines.discard(flight)
                 flight.slot.busy_until = math.inf
 
-    def _end(self, flight: Flight, outcome: int) -> None:
+    def end(self, flight: Flight, outcome: int) -> None:
         """Account for a request that is over."""
         del self._flights[flight.id]
         self._deadlines.discard(flight)
@@ -284,6 +272,9 @@ class Gateway:
         share = flight.share
         if share is None or share.end(flight):
             flight.pool.in_flight -= 1
+            if flight.pool.detained and not flight.pool.in_flight:
+                # Later: whoever ends this one may not be done with its worker.
+                self.loop.call_soon(self._release_workers, flight.pool)
         elif share.is_forsaken:
             self._drop(share.run)
         if flight.exchange is not NOBODY:
@@ -294,60 +285,17 @@ class Gateway:
             if took_s >= flight.pool.witness.from_s:
                 flight.pool.witness.ended(flight, outcome, now)
 
-    # Requests that share an answer
-
-    def _share(self, share: Share, reply: Reply, *, is_answer: bool) -> None:
-        """A run is over: its answer is everybody's; after an error that a worker told, each asks by itself."""
-        theirs = share.keep(reply, time.monotonic()) if is_answer else None
-        for flight in list(share.others.values()):
-            if theirs is None:
-                self._release(flight)
-            elif flight.step(Event.ANSWER) is Act.DELIVER:
-                flight.pool.tally.shared()
-                self._end(flight, 0)
-                flight.exchange.finish(flight.serial, theirs, flight.request_id)
-
-    def _release(self, flight: Flight) -> None:
-        """Let a request that waited for an equal one ask by itself."""
-        if flight.step(Event.RELEASE) is not Act.QUEUE:
-            return
-        flight.share.end(flight)
-        flight.share = None
-        pool = flight.pool
-        pool.tally.missed()
-        error = self._refusal(pool, flight, None)
-        pool.in_flight += 1
-        if error is None:
-            pool.wake()
-            pool.demand()
-        else:
-            flight.state = State.DONE
-            self._fail(flight, error)
-
-    def _leave_to_others(self, flight: Flight, outcome: int) -> None:
-        """The caller of a run is told, or gone: it goes on until the last of the others is."""
-        if flight.exchange is not NOBODY:
-            waited_s = time.monotonic() - flight.queued_at
-            flight.pool.tally.answered(outcome, waited_s)
-            flight.exchange = NOBODY
-        self._deadlines.discard(flight)
-        flight.deadline = max(other.deadline for other in flight.share.others.values())
-        self._deadlines.add(flight)
-
     def gauge(self) -> None:
         """Write what waits and what is under way now; nothing may have moved since the last grab."""
         for pool in self.pools.values():
             pool.gauge()
 
-    def _fail(self, flight: Flight, error: HeadwayError) -> None:
+    def fail(self, flight: Flight, error: HeadwayError) -> None:
         """Answer a request that is over with an error; so are those that waited for its answer."""
-        self._end(flight, outcome_of(error))
+        self.end(flight, outcome_of(error))
         self._tell_error(flight, error)
-        share = flight.share
-        if share is not None and share.run is flight:
-            for other in list(share.others.values()):
-                if other.step(Event.LOST) is Act.GIVE_UP:
-                    self._fail(other, error)
+        if flight.share is not None:
+            self._sharing.lose(flight.share, flight, error)
 
     def _tell_error(self, flight: Flight, error: HeadwayError) -> None:
         """An error in the question's own dialect."""
@@ -377,7 +325,7 @@ class Gateway:
             error = errors.DeadlineError(timeout_s=flight.timeout_s)
             if flight.share is not None and flight.share.runs_on(flight):
                 self._tell_error(flight, error)
-                self._leave_to_others(flight, outcome_of(error))
+                self._sharing.leave_to_others(flight, outcome_of(error))
                 continue
             is_waiting = flight.state in (State.QUEUED, State.SENT)
             self._cut_short(flight, error)
@@ -394,7 +342,7 @@ class Gateway:
         if act is Act.BREAK_OFF:
             self._break_off(flight, error)
         elif act is not Act.DROP:
-            self._fail(flight, error)
+            self.fail(flight, error)
 
     def stop(self) -> int:
         """Nothing is computed any more: tell whoever waits, and whoever still comes; returns how many waited."""
@@ -437,8 +385,8 @@ class Gateway:
                 for link in peer.links:
                     link.close()
             return
-        pool.links += [link for link in peer.links if link.is_open]
-        pool.trouble = None
+        pool.serve([link for link in peer.links if link.is_open])
+        self._release_workers(pool)
         pool.wake()
         pool.demand()
         is_alive = all(await asyncio.gather(*(link.take_probe() for link in peer.links)))
@@ -469,15 +417,18 @@ class Gateway:
         """Tell of workers with a slot that has not answered long after everybody's deadline: it hangs."""
         now = time.monotonic()
         for peer in self._peers.values():
-            if any(link.is_overdue(now) for link in peer.links) and not peer.is_reported:
-                peer.is_reported = True
-                self._tell(Overdue(peer.id))
+            late = [link for link in peer.links if link.is_overdue(now)]
+            if late and now - peer.reported_at > REPORT_S:
+                peer.reported_at = now
+                self._tell(Overdue(peer.id, is_lent=not any(link.is_busy for link in late)))
 
     def part(self, worker: int) -> None:
         """Let a worker end what it has of ours, and send it nothing new."""
         peer = self._peers.get(worker)
         if peer is None:
             self._tell(Parted(worker))
+            return
+        if any(pool.detain(peer) for pool in {link.pool for link in peer.links}):
             return
         peer.is_leaving = True
         for link in peer.links:
@@ -528,18 +479,29 @@ class Gateway:
         pool.wake()
         pool.demand()
 
-    def trouble(self, model: str, reason: str) -> None:
+    def trouble(self, model: str) -> None:
         """A model has no workers and will not have any soon: refuse what waits for it."""
         pool = self.pools[model]
-        pool.trouble = errors.GivenUp(model=model, reason=reason.rstrip("."))
+        pool.trouble = errors.GivenUp(model=model, reason="the server's log says why")
         self._clear(pool, pool.trouble)
+
+    def unload(self, model: str) -> None:
+        """Refuse what is new for a model, and let what is under way end."""
+        pool = self.pools[model]
+        pool.unload()
+        self._clear(pool, errors.Unloaded(model=model))
+
+    def _release_workers(self, pool: Pool) -> None:
+        """Let the workers of a model go that is unloaded, once nothing of it is under way."""
+        for worker in pool.release():
+            self.part(worker)
 
     def _clear(self, pool: Pool, trouble: HeadwayError) -> None:
         """Tell who waits that nobody will answer, once nobody can."""
         if not pool.links:
             for flight in pool.batcher.drain():
                 flight.state = State.DONE
-                self._fail(flight, _lack(flight, trouble))
+                self.fail(flight, _lack(flight, trouble))
 
     def _lose(self, flight: Flight, *, may_retry: bool) -> None:
         """What becomes of a request whose worker died; one that is a suspect already has its retry coming."""
@@ -563,7 +525,7 @@ class Gateway:
 
     def _break_off(self, flight: Flight, error: HeadwayError) -> None:
         """End a stream that has begun, and say why."""
-        self._end(flight, outcome_of(error))
+        self.end(flight, outcome_of(error))
         last = ending(self.codec(flight.ask.codec), _asked(flight), error)
         flight.exchange.abort(flight.serial, last)
 
@@ -575,17 +537,19 @@ class Gateway:
                 continue
             if flight.attempts >= MAX_ATTEMPTS:
                 reason = f", {peer.end}" if peer.end else ""
-                self._fail(flight, errors.ModelCrashed(attempts=flight.attempts, reason=reason))
+                self.fail(flight, errors.ModelCrashed(attempts=flight.attempts, reason=reason))
             else:
                 reason = f" ({peer.end})" if peer.end else ""
                 why = _TOO_MANY if flight.pool.is_idempotent else _ONCE
-                self._fail(flight, errors.WorkerLost(reason=reason, why=why))
+                self.fail(flight, errors.WorkerLost(reason=reason, why=why))
 
     # Facts
 
     async def is_ready(self, pool: Pool) -> bool:
         """Whether some slot of a model is alive: by a sign of life under a second old, or by a probe now."""
         now = time.monotonic()
+        if pool.trouble is not None:
+            return False
         links = [link for link in pool.links if not link.worker.is_suspended]
         if any(
             now - link.heard_at < EVIDENCE_S or (link.is_busy and now < link.busy_until)

@@ -12,6 +12,7 @@ one gateway together with Finish. Whoever dies then takes its connections with i
 """
 
 import asyncio
+import itertools
 import logging
 import socket
 import time
@@ -25,21 +26,28 @@ from headway.engine.child import Child, Death
 from headway.engine.listening import accepted
 from headway.engine.loan import HANG_S
 from headway.engine.messages import (
+    Bid,
     Close,
     Closed,
     Drain,
     Drained,
     Ejected,
+    Engaged,
+    Fence,
+    Fenced,
     Finish,
     Joined,
     Listen,
     Message,
+    Obeyed,
     Overdue,
     Parted,
     Ready,
+    Revoke,
 )
 from headway.engine.party import Party
-from headway.errors import Exit
+from headway.errors import Exit, HeadwayError
+from headway.model.call import Order
 from headway.observe.metrics import Board
 
 log = logging.getLogger(__name__)
@@ -89,6 +97,10 @@ class Host(Protocol):
         """End the server."""
         ...
 
+    async def carry_out(self, order: Order) -> str:
+        """Do what an operator asks for; returns "", or why it was not done."""
+        ...
+
 
 class Gateways:
     """The processes that speak to clients.
@@ -107,13 +119,20 @@ class Gateways:
         self._count = host.settings.gateways
         self._loop = asyncio.get_running_loop()
         self._back_offs = [BackOff(LONGEST_BACK_OFF_S) for _ in range(self._count)]
-        self._started_s = time.time()
+        self.started_s = time.time()
+        """When the server started, in seconds since the epoch."""
         self._step = _Step.SERVING
         self._over_at = 0.0
         """When the grace of a drain is over."""
         self._closed: set[int] = set()
         self._drained: set[int] = set()
         self._code = Exit.OK
+        self._fences: dict[int, tuple[set[int], asyncio.Future[None]]] = {}
+        """By number, who has not heard it yet."""
+        self._numbers = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._engaged: dict[tuple[int, int], float] = {}
+        """Until when a worker may be busy with a job of a gateway."""
 
     def start(self) -> None:
         """Start all of them."""
@@ -124,6 +143,34 @@ class Gateways:
         """Say something to all of them."""
         for gateway in self.processes.values():
             gateway.channel.send(message)
+
+    def fence(self) -> "asyncio.Future[None]":
+        """Done when each of them has heard all that it was told until now; one that ends counts as having."""
+        number, future = next(self._numbers), self._loop.create_future()
+        self._fences[number] = (set(self.processes), future)
+        self.tell(Fence(number))
+        self._see_fenced()
+        return future
+
+    def _see_fenced(self) -> None:
+        for number, (missing, future) in list(self._fences.items()):
+            if not missing:
+                del self._fences[number]
+                if not future.done():
+                    future.set_result(None)
+
+    async def _obey(self, child: Child, bid: Bid) -> None:
+        """Carry out what an operator has asked a gateway for."""
+        try:
+            refusal = await self._host.carry_out(bid.order)
+        except HeadwayError as e:
+            refusal = e.message
+        # The outermost loop of this work: the operator reads the log.
+        except Exception:
+            log.exception("order_failed")
+            refusal = "an internal error; the server's log has it"
+        if not child.is_gone:
+            child.channel.send(Obeyed(bid.number, refusal))
 
     def look_around(self, now: float) -> None:
         """Ask all of them for a sign of life, and end who shows none."""
@@ -144,21 +191,43 @@ class Gateways:
                 self._code = Exit.GRACE
             self._drained.add(index)
             self._see_drained()
+        elif isinstance(message, Fenced):
+            if message.number in self._fences:
+                self._fences[message.number][0].discard(index)
+            self._see_fenced()
+        elif isinstance(message, Bid):
+            task = asyncio.create_task(self._obey(child, message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif isinstance(message, Revoke):
+            self.tell(message)
+        else:
+            self._hear_of_a_worker(index, message)
+
+    def _hear_of_a_worker(self, index: int, message: Message) -> None:
+        now, parties = time.monotonic(), self._host.parties.values()
+        if isinstance(message, Engaged):
+            known = {key: until for key, until in self._engaged.items() if until > now}
+            key = (message.worker, index)
+            self._engaged = {**known, key: max(message.until, known.get(key, 0.0))}
         elif isinstance(message, Overdue):
-            for party in self._host.parties.values():
+            engaged = [until for (w, _), until in self._engaged.items() if w == message.worker]
+            if message.is_lent and now < max(engaged, default=0.0):
+                return
+            for party in parties:
                 party.end_hanging(message.worker)
         elif isinstance(message, Ejected):
-            for party in self._host.parties.values():
+            for party in parties:
                 party.see_ejected(message, index)
         elif isinstance(message, Joined | Parted):
-            for party in self._host.parties.values():
+            for party in parties:
                 party.hear_gateway(message.worker, index, has_joined=isinstance(message, Joined))
 
     def ended(self, child: Child, death: Death) -> None:
         """A gateway's process has ended: its clients are lost, and another one takes its place."""
         index = self._index(child)
         del self.processes[index]
-        for told in (self._closed, self._drained):
+        for told in (self._closed, self._drained, *(m for m, _ in self._fences.values())):
             told.discard(index)
         lost = self._board.clear_gauges(index)
         tally = self._board.connections(self._board.supervisor)
@@ -168,6 +237,7 @@ class Gateways:
             "gateway_ended",
             extra={"gateway": index, "reason": death.text, "connections": lost},
         )
+        self._engaged = {key: until for key, until in self._engaged.items() if key[1] != index}
         for party in self._host.parties.values():
             party.lose_gateway(index)
         if self._step is not _Step.SERVING and lost:
@@ -177,6 +247,7 @@ class Gateways:
         self._start_again(index)
         self._see_closed()
         self._see_drained()
+        self._see_fenced()
 
     def drain(self, delay_s: float, grace_s: float) -> None:
         """Begin to end; the host is told when all are drained."""
@@ -230,7 +301,7 @@ class Gateways:
                 names=list(self._host.parties),
                 board_fd=self._board.fd,
                 listener_fds=fds,
-                started_s=self._started_s,
+                started_s=self.started_s,
                 was_ready=self._host.is_ready,
             )
         )

@@ -12,16 +12,15 @@ import logging
 import math
 import time
 from collections.abc import (
-    Awaitable,
     Coroutine,
     Hashable,
-    Iterable,
-    Iterator,
     Sequence,
 )
 from functools import partial
 from typing import Any
 
+from headway.engine.answers import Answers
+from headway.engine.asked import at_fault, naming, who
 from headway.engine.blame import (
     internal,
     is_interrupt,
@@ -30,12 +29,12 @@ from headway.engine.blame import (
     raised,
     told,
 )
-from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.inflate import inflate
-from headway.engine.items import close, fed_items, items_of
+from headway.engine.items import fed_items
 from headway.engine.known import Known
 from headway.engine.rows import by_key, by_length, cut, halve
-from headway.engine.ticket import AwaitAll, Bounds, Piece, Said, Say, Ticket, Timing
+from headway.engine.streaming import Streaming
+from headway.engine.ticket import AwaitAll, Bounds, Piece, Say, Ticket
 from headway.errors import (
     BadInput,
     BadOutput,
@@ -43,23 +42,15 @@ from headway.errors import (
     Cancelled,
     DeadlineError,
     HeadwayError,
-    InternalError,
     ModelFailed,
     TooLarge,
 )
 from headway.model.call import Call, Result
 from headway.model.marks import Context
 from headway.model.opening import Opened
-from headway.observe.log import ASKING, asking
-from headway.observe.trace import trace_id
-from headway.protocols import Ask, Reply, ending, rendered
+from headway.observe.log import ASKING
 
 log = logging.getLogger(__name__)
-
-SWITCHED = 101
-"""The status of a stream whose caller sends on: from then on it is spoken otherwise than in HTTP."""
-FLUSH_S = 0.001
-"""Answers that are ready wait at most about this long for those that follow in the same grab."""
 
 
 class Run:
@@ -86,29 +77,29 @@ class Run:
         self._bounds = bounds
         self._cap = bounds.cap
         self._known = bounds.known
-        self._say = say
+        self._answers = Answers(opened.wire, say, bounds.compress_bytes)
         self._await_all: AwaitAll = await_all or _no_loop
-        self._ready: list[Said] = []
-        self._timing = Timing()
-        self._flushed_at = 0.0
 
     def run(self, tickets: Sequence[Ticket]) -> None:
         """Answer all of a grab."""
-        started = self._flushed_at = time.perf_counter()
+        started = time.perf_counter()
         decoded = [t for t in tickets if self._decode(t)]
-        self._timing.decode_s = time.perf_counter() - started
+        self._answers.timing.decode_s = time.perf_counter() - started
         if self._signature.is_stream:
+            streaming = Streaming(
+                self._wire, self._answers, self._await_all, self._bounds.timeout_s
+            )
             for ticket in decoded:
-                self._stream(ticket)
+                streaming.run(ticket, partial(self._ask_one, ticket))
         else:
             if self._known is not None:
                 self._recall(self._known, decoded)
             for group in self._groups(decoded):
                 for batch in cut(self._sorted(group), self._cap.most):
                     self._perform(batch)
-                    self._finish(ticket for ticket, _ in batch)
+                    self._answers.finish(ticket for ticket, _ in batch)
         ASKING.set(None)
-        self._flush(is_last=True)
+        self._answers.flush(is_last=True)
 
     # From bytes to calls
 
@@ -126,17 +117,17 @@ class Run:
             ticket.keys = self._wire.keys(ticket.call) if ticket.call.rows else None
             if self._signature.context is not None:
                 ticket.context = Context(ask.request_id, ask.headers, _deadline(ticket))
-                ticket.call.contexts = ticket.context
                 if ticket.is_cancelled:  # by another thread, before it could find the context
                     ticket.context.cancel()
         except HeadwayError as e:
-            self._fail(ticket, e)
+            self._answers.fail(ticket, e)
             return False
         except Exception as e:  # noqa: BLE001  (a codec's bug must not take the grab with it; logged in _fail)
-            self._fail(ticket, internal(e))
+            self._answers.fail(ticket, internal(e))
             return False
-        if not ticket.call.rows and not self._signature.is_stream:
-            self._encode(ticket, self._wire.empty())
+        is_empty = not ticket.call.rows and not self._signature.is_stream
+        if is_empty or not ticket.call.needs_model:
+            self._answers.encode(ticket, self._wire.empty())
             return False
         return True
 
@@ -145,10 +136,10 @@ class Run:
         if ticket.is_done:
             return True
         if ticket.is_cancelled:
-            self._fail(ticket, Cancelled())
+            self._answers.fail(ticket, Cancelled())
         elif time.monotonic() >= ticket.deadline:
             timeout_s = ticket.timeout_s or self._bounds.timeout_s
-            self._fail(ticket, DeadlineError(timeout_s=round(timeout_s, 3)))
+            self._answers.fail(ticket, DeadlineError(timeout_s=timeout_s))
         return ticket.is_done
 
     def _recall(self, known: Known, tickets: Sequence[Ticket]) -> None:
@@ -160,8 +151,8 @@ class Run:
             for row, result in known.find(ticket.names, now).items():
                 ticket.parts.append((range(row, row + 1), result))
                 ticket.answered += 1
-                self._timing.recalled += 1
-        self._finish(tickets)
+                self._answers.timing.recalled += 1
+        self._answers.finish(tickets)
 
     def _remember(self, ticket: Ticket, rows: Sequence[int], part: Result) -> None:
         """Keep the answers of rows that have just been computed."""
@@ -207,9 +198,14 @@ class Run:
         started = time.perf_counter()
         if self._signature.is_batched:
             self._perform_batch(batch)
+            worked_s = time.perf_counter() - started
+            for ticket, _ in batch:
+                assert ticket.call is not None
+                ticket.call.worked_s += worked_s
         else:
             self._perform_items(batch)
-        self._timing.compute_s += time.perf_counter() - started
+            worked_s = time.perf_counter() - started
+        self._answers.timing.compute_s += worked_s
 
     def _perform_batch(self, batch: Sequence[Piece]) -> bool:
         """Call the model with rows that may meet, as many at a time as memory was seen to hold.
@@ -235,7 +231,7 @@ class Run:
             arguments = self._wire.gather([_part(piece) for piece in batch])
             if self._signature.context is not None:
                 arguments[self._signature.context] = batch[0][0].context
-            self._timing.batches.append(total)
+            self._answers.timing.batches.append(total)
             output = self._predict(arguments, batch)
             if self._signature.is_async:
                 output = raised(self._await_all([output])[0])
@@ -259,7 +255,7 @@ class Run:
             Whether memory did not hold some row by itself: then it is that row's doing that its batch did not fit.
         """
         is_short = is_short_of_memory(error)
-        self._timing.shortages += is_short
+        self._answers.timing.shortages += is_short
         is_lone = is_short and total == 1
         may_repeat = self._signature.idempotent or isinstance(error, BadInput | TooLarge)
         if total == 1 or not may_repeat:
@@ -280,31 +276,41 @@ class Run:
         for ticket, row in [(ticket, row) for ticket, members in batch for row in members]:
             if self._is_over(ticket):
                 continue
+            started = time.perf_counter()
             try:
                 arguments = self._item(ticket, row)
-                self._timing.batches.append(1)
+                self._answers.timing.batches.append(1)
                 outcome = self._predict(arguments, ((ticket, ()),))
             except Exception as e:  # noqa: BLE001  (user code; told to its caller, or logged, in _keep_item)
                 self._keep_item(ticket, row, e)
                 continue
             if self._signature.is_async:
-                begun.append((ticket, row, _naming(outcome, ticket.ask)))
+                begun.append((ticket, row, naming(outcome, ticket.ask)))
                 continue
+            _count(ticket, time.perf_counter() - started)
             self._keep_item(ticket, row, outcome)
             if ticket.call is not None and row == ticket.call.rows - 1:
-                self._finish([ticket])
+                self._answers.finish([ticket])
+        started = time.perf_counter()
         outcomes = self._await_all([coroutine for _, _, coroutine in begun]) if begun else ()
+        awaited_s = time.perf_counter() - started
+        for ticket in dict.fromkeys(ticket for ticket, _, _ in begun):
+            _count(ticket, awaited_s)
         for (ticket, row, _), outcome in zip(begun, outcomes, strict=True):
             self._keep_item(ticket, row, outcome)
 
     def _predict(self, arguments: dict[str, Any], asked: Sequence[Piece]) -> Any:
-        ASKING.set(partial(_who, asked))  # what the predictor logs or prints names its requests
+        ASKING.set(partial(who, asked))  # what the predictor logs or prints names its requests
         try:
             return self._opened.predict(**arguments)
         except BaseException as e:
             if isinstance(e, Exception) or is_interrupt(e):
                 raise
             raise ModelFailed from e  # to exit is a library's way to refuse its input: no worker ends
+
+    def _ask_one(self, ticket: Ticket) -> Any:
+        """Call the predictor with the only item of a request."""
+        return self._predict(self._item(ticket, 0), ((ticket, ()),))
 
     def _item(self, ticket: Ticket, row: int) -> dict[str, Any]:
         assert ticket.call is not None
@@ -343,155 +349,12 @@ class Run:
                 ticket.errors[row] = error
             ticket.answered += len(rows)
         if not isinstance(error, CallerError):
-            log.error("predict_failed", exc_info=error, extra=_at_fault([t.ask for t, _ in batch]))
+            log.error("predict_failed", exc_info=error, extra=at_fault([t.ask for t, _ in batch]))
 
-    # From answers to bytes
 
-    def _finish(self, tickets: Iterable[Ticket]) -> None:
-        """Encode the requests of which every row has its answer."""
-        started = time.perf_counter()
-        for ticket in tickets:
-            if ticket.is_done or ticket.call is None:
-                continue
-            if ticket.answered < ticket.call.rows:
-                continue
-            parts = ticket.parts
-            if len(parts) == 1 and _is_whole(ticket, parts[0][0]):  # nearly always
-                self._encode(ticket, Result(parts[0][1].values, ticket.errors))
-            else:
-                self._encode(ticket, self._joined(ticket))
-        ended = time.perf_counter()
-        self._timing.encode_s += ended - started
-        if ended - self._flushed_at > FLUSH_S:
-            self._flush()
-
-    def _joined(self, ticket: Ticket) -> Result:
-        """The parts of a request in its caller's order; a row without an answer holds another's place-filler."""
-        by_row = {
-            row: single
-            for rows, part in ticket.parts
-            for row, single in zip(
-                rows, self._wire.split(Result(part.values), [1] * len(rows)), strict=True
-            )
-        }
-        if not by_row:
-            return Result([], ticket.errors)
-        filler = next(iter(by_row.values()))
-        assert ticket.call is not None
-        whole = self._wire.join([by_row.get(row, filler) for row in range(ticket.call.rows)])
-        return Result(whole.values, ticket.errors)
-
-    def _encode(self, ticket: Ticket, result: Result) -> None:
-        assert ticket.call is not None
-        try:
-            reply = ticket.codec.encode(ticket.ask, ticket.call, result, self._wire)
-            said = Said(ticket.id, WHOLE, reply.body, None, reply, bool(result.errors))
-        except HeadwayError as e:
-            self._fail(ticket, e)
-        except Exception as e:  # noqa: BLE001  (a codec's or an encoder's bug; logged in _fail)
-            self._fail(ticket, internal(e))
-        else:
-            ticket.is_done = True
-            self._ready.append(said)
-
-    def _fail(self, ticket: Ticket, error: HeadwayError) -> None:
-        ticket.is_done = True
-        if isinstance(error, InternalError):
-            log.error("internal", exc_info=error, extra=_named([ticket.ask]))
-        reply = rendered(ticket.codec, ticket.ask, error)
-        self._ready.append(Said(ticket.id, WHOLE, reply.body, error, reply))
-
-    # Streams
-
-    def _stream(self, ticket: Ticket) -> None:
-        assert ticket.call is not None
-        if ticket.call.rows != 1:
-            self._fail(
-                ticket,
-                BadInput(
-                    where="body", expected="one item, for a stream", found=f"{ticket.call.rows}"
-                ),
-            )
-            return
-        is_begun = self._begin_fed(ticket)
-        started = time.perf_counter()
-        self._timing.batches.append(1)
-        items: Iterator[Any] = iter(())
-        try:
-            output = self._predict(self._item(ticket, 0), ((ticket, ()),))
-            items = items_of(output, self._await_all)
-            for value in items:
-                if ticket.is_cancelled:
-                    break
-                self._check_time(ticket)
-                item = self._wire.check_item(value)
-                piece = ticket.codec.chunk(ticket.ask, ticket.call, item, self._wire)
-                if not is_begun:
-                    self._begin(ticket)
-                    is_begun = True
-                self._ready.append(Said(ticket.id, CHUNK, piece))
-                self._flush()
-            self._check_time(ticket)  # it may have ended because of it
-            if not is_begun:
-                self._begin(ticket)
-        except BaseException as e:  # user code; told and logged in _break_off
-            if is_interrupt(e):
-                raise
-            self._break_off(ticket, e, is_begun=is_begun)
-        else:
-            ticket.is_done = True
-            self._ready.append(
-                Said(ticket.id, END, b"", Cancelled() if ticket.is_cancelled else None)
-            )
-        finally:
-            close(items, _at_fault([ticket.ask]))
-            self._end_fed(ticket)
-            self._timing.compute_s += time.perf_counter() - started
-
-    def _begin_fed(self, ticket: Ticket) -> bool:
-        """Tell who sends on that somebody listens now; whether anybody does send on."""
-        if ticket.feed is None:
-            return False
-        self._begin(ticket)
-        self._flush()
-        return True
-
-    def _end_fed(self, ticket: Ticket) -> None:
-        """Give the socket back to the slot."""
-        if ticket.feed is not None and self._signature.is_async:
-            self._await_all([ticket.feed.aclose()])
-        elif ticket.feed is not None:
-            ticket.feed.close()
-
-    def _check_time(self, ticket: Ticket) -> None:
-        if not ticket.is_cancelled and time.monotonic() >= ticket.deadline:
-            timeout_s = ticket.timeout_s or self._bounds.timeout_s
-            raise DeadlineError(timeout_s=round(timeout_s, 3))
-
-    def _break_off(self, ticket: Ticket, cause: BaseException, *, is_begun: bool) -> None:
-        error = told(cause)
-        if not isinstance(error, CallerError | DeadlineError):
-            log.error("predict_failed", exc_info=cause, extra=_at_fault([ticket.ask]))
-        if not is_begun:
-            self._fail(ticket, error)
-            return
-        ticket.is_done = True
-        last = ending(ticket.codec, ticket.ask, error)
-        self._ready.append(Said(ticket.id, CHUNK, last))
-        self._ready.append(Said(ticket.id, END, b"", error))
-
-    def _begin(self, ticket: Ticket) -> None:
-        status = 200 if ticket.feed is None else SWITCHED
-        head = Reply(status, b"", ticket.codec.stream_type(ticket.ask))
-        self._ready.append(Said(ticket.id, HEAD, b"", None, head))
-
-    def _flush(self, *, is_last: bool = False) -> None:
-        self._flushed_at = time.perf_counter()
-        if not self._ready and not is_last:
-            return
-        ready, self._ready = self._ready, []
-        timing, self._timing = self._timing, Timing()
-        self._say(ready, timing, is_last)
+def _count(ticket: Ticket, worked_s: float) -> None:
+    assert ticket.call is not None
+    ticket.call.worked_s += worked_s
 
 
 def _deadline(ticket: Ticket) -> float | None:
@@ -502,30 +365,10 @@ def _no_loop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     raise RuntimeError("an async predictor needs its worker's loop")
 
 
-async def _naming(coroutine: Awaitable[Any], ask: Ask) -> Any:
-    """What one of many coroutines prints names its own request."""
-    ASKING.set(partial(_named, [ask]))
-    return await coroutine
-
-
-def _who(asked: Sequence[Piece]) -> dict[str, Any]:
-    return _named([ticket.ask for ticket, _ in asked])
-
-
-def _named(asks: Sequence[Ask]) -> dict[str, Any]:
-    return asking([ask.request_id for ask in asks], (trace_id(ask.headers) for ask in asks))
-
-
-def _at_fault(asks: Sequence[Ask]) -> dict[str, Any]:
-    """As `_named`, with a list of requests also where it is one."""
-    traces = asking((), (trace_id(ask.headers) for ask in asks))
-    return {"request_ids": [ask.request_id for ask in asks], **traces}
-
-
 def _part(piece: Piece) -> tuple[Call, Sequence[int] | None]:
     ticket, rows = piece
     assert ticket.call is not None
-    return ticket.call, None if _is_whole(ticket, rows) else rows
+    return ticket.call, None if ticket.has_all(rows) else rows
 
 
 def _unanswered(ticket: Ticket) -> list[int]:
@@ -533,8 +376,3 @@ def _unanswered(ticket: Ticket) -> list[int]:
     answered = {row for rows, _ in ticket.parts for row in rows}
     assert ticket.call is not None
     return [row for row in range(ticket.call.rows) if row not in answered]
-
-
-def _is_whole(ticket: Ticket, rows: Sequence[int]) -> bool:
-    """Whether these are all rows of a request, in its caller's order."""
-    return ticket.call is not None and type(rows) is range and len(rows) == ticket.call.rows

@@ -1,7 +1,7 @@
 """Inflate request bodies where the model runs, in bounded steps. Pure.
 
 RFC 9110 section 8.4.1: gzip (RFC 1952) and deflate (RFC 1950). A body never grows past its limit in memory, and
-a coding applied twice is refused.
+a coding applied twice is refused. Section 12.5.3: "identity" is "a synonym for "no encoding""; some clients name it.
 """
 
 import zlib
@@ -9,11 +9,11 @@ import zlib
 from headway.errors import BadInput, TooLarge, UnsupportedMedia
 
 _STEP_BYTES = 2**20
-_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15, "identity": 0}
 
 
 def check_coding(coding: str) -> int:
-    """The window of zlib for a content coding.
+    """The window of zlib for a content coding; 0 for one that leaves the body as it is.
 
     Raises:
         UnsupportedMedia: a coding that is not spoken here, or several.
@@ -24,7 +24,7 @@ def check_coding(coding: str) -> int:
     return window
 
 
-def inflate(body: bytes | memoryview, coding: str, limit_bytes: int) -> bytes:
+def inflate(body: bytes | memoryview, coding: str, limit_bytes: int) -> bytes | memoryview:
     """Undo a request's content coding.
 
     Raises:
@@ -32,7 +32,10 @@ def inflate(body: bytes | memoryview, coding: str, limit_bytes: int) -> bytes:
         TooLarge: more than `limit_bytes` come out.
         BadInput: the body is damaged, cut short, or has something behind its end.
     """
-    stream = zlib.decompressobj(check_coding(coding))
+    window = check_coding(coding)
+    if not window:
+        return body
+    stream = zlib.decompressobj(window)
     out, size, rest = [], 0, bytes(body)
     while not stream.eof:
         try:

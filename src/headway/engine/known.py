@@ -95,7 +95,12 @@ def _own(values: Any) -> Any:
         return whole(values.array.copy())
     if isinstance(values, dict):
         return {name: _own(part) for name, part in values.items()}
-    return [v.copy() if hasattr(v, "nbytes") else v for v in values]
+    return [v.copy() if hasattr(v, "nbytes") or _is_picture(v) else v for v in values]
+
+
+def _is_picture(value: Any) -> bool:
+    """Of Pillow, of which nothing is imported here."""
+    return hasattr(value, "getbands")
 
 
 def _size(value: Any) -> int:
@@ -104,6 +109,8 @@ def _size(value: Any) -> int:
         value = value.array
     if hasattr(value, "nbytes"):
         return int(value.nbytes) + 256
+    if _is_picture(value):
+        return 4 * int(value.width * value.height) + 256
     size = sys.getsizeof(value)
     if isinstance(value, dict):
         return size + sum(_size(k) + _size(v) for k, v in value.items())

@@ -155,6 +155,8 @@ class Flight(Struct, eq=False):
     """With which equal requests it shares an answer (`shelf.Share`)."""
     trace: Any = None
     """Its span (`spans.Trace`), where one is made."""
+    is_patient: bool = False
+    """Nobody waits on a connection for it: it is a job."""
 
     def step(self, event: Event) -> Act:
         """Let something happen; returns what is to be done."""

@@ -4,6 +4,7 @@ A slot that is free has lent its credit to this gateway or to another one; a gra
 """
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import Sequence
@@ -246,8 +247,8 @@ class Peer:
         self.is_doubted = False
         """Its last grab failed."""
         self.is_leaving = False
-        self.is_reported = False
-        """The supervisor knows that a slot of it hangs."""
+        self.reported_at = -math.inf
+        """When the supervisor was last told that a slot of it hangs."""
         self.may_retry: bool | None = None
         """Whether what was in it is tried again; None while it lives."""
         self.end: str | None = None

@@ -21,10 +21,11 @@ from headway.engine import fetch, threads
 from headway.engine.cap import Cap
 from headway.engine.coroutines import Coroutines
 from headway.engine.frames import CHUNK
-from headway.engine.grab import Run
+from headway.engine.questions import Questions
 from headway.engine.ticket import Bounds, Said, Say, Ticket, Timing
 from headway.errors import ConfigError
 from headway.model import project
+from headway.model.call import EXPLAIN
 from headway.model.opening import Opened, open_predictor, open_spec
 from headway.model.values import plain
 from headway.protocols import Ask
@@ -42,11 +43,14 @@ class Loaded:
     def __init__(self, opened: Opened, timeout_s: float = 3600.0) -> None:
         self._opened = opened
         self._timeout_s = timeout_s
-        self._bounds = Bounds(Cap(_MAX_ROWS), _MAX_BODY_BYTES, timeout_s)
         native = plugins.load("protocols", "native")
         # An error is raised here; it need not be written as a stream's last item.
         self._codec: Any = SimpleNamespace(**{**vars(native), "chunk_error": lambda *_: b""})
-        self._coroutines = Coroutines() if opened.signature.is_async else None
+        is_async = any(question.signature.is_async for question in opened.questions)
+        self._coroutines = Coroutines() if is_async else None
+        bounds = Bounds(Cap(_MAX_ROWS), _MAX_BODY_BYTES, timeout_s)
+        await_all = self._coroutines.await_all if self._coroutines else None
+        self._questions = Questions(opened, bounds, await_all)
         self._lock = threading.Lock()
 
     @property
@@ -74,6 +78,14 @@ class Loaded:
             HeadwayError: as a client would be told: BadInput, Rejected, ModelFailed, ...
         """
         return self._ask(inputs)
+
+    def explain(self, **inputs: Any) -> Any:
+        """Ask about one item why it is answered so, of a predictor that has `explain`; as a call otherwise.
+
+        Raises:
+            NotOffered: it has none.
+        """
+        return self._ask(inputs, EXPLAIN)
 
     def stream(self, **inputs: Any) -> Generator[Any, None, None]:
         """Ask a predictor that streams, and have its answers while they are made.
@@ -130,28 +142,26 @@ class Loaded:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _ask(self, inputs: Any) -> Any:
+    def _ask(self, inputs: Any, op: str = "predict") -> Any:
         said: list[Said] = []
 
         def say(ready: list[Said], timing: Timing, is_last: bool) -> None:
             said.extend(ready)
 
-        self._run([self._ticket(inputs)], say)
+        self._run([self._ticket(inputs, op=op)], say)
         return _answer(said)
 
-    def _ticket(self, inputs: Any, feed: "_Feed | None" = None) -> Ticket:
+    def _ticket(self, inputs: Any, feed: "_Feed | None" = None, op: str = "predict") -> Ticket:
         body = msgspec.json.encode(inputs, enc_hook=_plain)
-        ask = Ask("predict", self._opened.description.name, "", body, {}, request_id="local")
+        ask = Ask(op, self._opened.description.name, "", body, {}, request_id="local")
         return Ticket(1, self._codec, ask, time.monotonic() + self._timeout_s, feed=feed)
 
     def _run(self, tickets: Sequence[Ticket], say: Say) -> None:
-        await_all = self._coroutines.await_all if self._coroutines else None
-        run = Run(self._opened, self._bounds, say, await_all)
         if self._opened.is_thread_safe:
-            run.run(tickets)
+            self._questions.run(tickets, say)
         else:
             with self._lock:
-                run.run(tickets)
+                self._questions.run(tickets, say)
 
 
 class _Feed:

@@ -1,9 +1,10 @@
-"""How often the kernel has killed for want of memory, in the control group of a process. Reads /proc and its mounts.
+"""What a process has in memory, and how often the kernel has killed in its control group for want of it. Reads /proc.
 
 Both generations of control groups count such kills: v1 in `memory.oom_control` of the memory controller, v2 in
 `memory.events`. Where there is neither, nothing is known.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,12 @@ class Memory:
             if (kills := count(file)) is not None and not _is_ending(pid):
                 return Place(file, kills)
         return Place("", 0)
+
+
+def resident_bytes(pid: int) -> int | None:
+    """The memory of a process that is in RAM, shared pages and all; None if nobody knows, as on macOS."""
+    fields = _read(f"/proc/{pid}/statm").split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else None
 
 
 def count(file: str) -> int | None:

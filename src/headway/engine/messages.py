@@ -6,7 +6,7 @@ import msgspec
 
 from headway.config import ModelSettings, ModelSpec, ServerSettings
 from headway.engine.threads import Cores
-from headway.model.call import Description
+from headway.model.call import Description, Order
 
 
 class Say(msgspec.Struct, array_like=True, gc=False):
@@ -35,6 +35,12 @@ class Meet(Say, tag="meet"):
 
 class Ping(Say, tag="ping"):
     """Show a sign of life."""
+
+
+class Level(Say, tag="level"):
+    """Write log lines from this level on."""
+
+    level: str
 
 
 class Leave(Say, tag="leave"):
@@ -84,6 +90,7 @@ class Listen(Say, tag="listen"):
     board_fd: int
     """The counters' shared memory; inherited, like the listening sockets."""
     listener_fds: Sequence[int]
+    """The socket of HTTP, then that of gRPC if it has its own."""
     started_s: float
     """When the server started, in seconds since the epoch."""
     was_ready: bool = False
@@ -134,10 +141,40 @@ class Forget(Say, tag="forget"):
 
 
 class Trouble(Say, tag="trouble"):
-    """This model has no workers and will have none before a reload, and why."""
+    """This model has no workers and will have none before a reload. Why is for the log: it may hold a path."""
 
     model: str
-    reason: str
+
+
+class Load(Say, tag="load"):
+    """This model is being loaded, where none of it was served."""
+
+    model: str
+
+
+class Unload(Say, tag="unload"):
+    """Refuse what is new for this model; what is under way may end before its workers go, which leave now."""
+
+    model: str
+
+
+class Unloaded(Say, tag="unloaded"):
+    """Nobody holds this model any more."""
+
+    model: str
+
+
+class Fence(Say, tag="fence"):
+    """Say Fenced, with this number: you have heard all that was said before."""
+
+    number: int
+
+
+class Obeyed(Say, tag="obeyed"):
+    """What you bid has been done; else why not."""
+
+    number: int
+    refusal: str
 
 
 class Ready(Say, tag="ready"):
@@ -177,6 +214,15 @@ class Overdue(Say, tag="overdue"):
     """A slot of this worker has not answered long after the deadline of all that it has."""
 
     worker: int
+    is_lent: bool = False
+    """What it has is not mine, as far as I know; then I say so again and again."""
+
+
+class Engaged(Say, tag="engaged"):
+    """A slot of this worker has a job of mine, and need not answer anybody before then (monotonic seconds)."""
+
+    worker: int
+    until: float
 
 
 class Ejected(Say, tag="ejected"):
@@ -184,6 +230,25 @@ class Ejected(Say, tag="ejected"):
 
     worker: int
     for_s: float
+
+
+class Fenced(Say, tag="fenced"):
+    """I have heard all that was said before the Fence of this number."""
+
+    number: int
+
+
+class Bid(Say, tag="bid"):
+    """An operator asks for this; say Obeyed, with this number, when it is done."""
+
+    number: int
+    order: Order
+
+
+class Revoke(Say, tag="revoke"):
+    """Somebody has cancelled this job, which is no gateway's but yours, perhaps. Told to all gateways."""
+
+    job: str
 
 
 class Closed(Say, tag="closed"):
@@ -209,6 +274,7 @@ Message = (
     Hold
     | Meet
     | Ping
+    | Level
     | Leave
     | Loaded
     | Refused
@@ -221,6 +287,13 @@ Message = (
     | Part
     | Forget
     | Trouble
+    | Load
+    | Unload
+    | Unloaded
+    | Fence
+    | Fenced
+    | Bid
+    | Obeyed
     | Ready
     | Drain
     | Close
@@ -230,6 +303,8 @@ Message = (
     | Closed
     | Drained
     | Overdue
+    | Engaged
     | Ejected
+    | Revoke
     | Cancel
 )

@@ -3,23 +3,27 @@
 Not here: who decides (`fleet`), and how processes are started and watched (`supervisor`).
 """
 
+import asyncio
 import logging
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
-from headway.config import ModelSettings, ModelSpec
+from headway.config import ModelSpec
 from headway.engine import threads
-from headway.engine.channel import Channel, pair
+from headway.engine.channel import pair
 from headway.engine.child import Death
 from headway.engine.fleet import Fleet, Order, Orders, Phase, Terms
+from headway.engine.host import Host, Process
+from headway.engine.memory import resident_bytes
 from headway.engine.messages import (
     Ejected,
     Forget,
     Hold,
     Join,
     Leave,
+    Load,
     Loaded,
     Meet,
     Message,
@@ -29,69 +33,17 @@ from headway.engine.messages import (
     Resume,
     Suspend,
     Trouble,
+    Unload,
+    Unloaded,
 )
+from headway.model.call import ModelState
+from headway.protocols import UNLOADED
 
 log = logging.getLogger(__name__)
 
 _DATA_BUFFER_BYTES = 1 << 20
+LOADING = ModelState("LOADING")
 _SERVING = (Phase.JOINING, Phase.READY, Phase.SILENT)
-
-
-class Process(Protocol):
-    """A child process, as the supervisor started it."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        ...
-
-    @property
-    def channel(self) -> Channel:
-        """The control channel to it."""
-        ...
-
-    def kill(self) -> None:
-        """End it at once."""
-        ...
-
-
-class Host(Protocol):
-    """What a party needs of its supervisor."""
-
-    @property
-    def max_body_bytes(self) -> int:
-        """Largest request body."""
-        ...
-
-    @property
-    def models(self) -> Sequence[ModelSettings]:
-        """The settings of all models that are served."""
-        ...
-
-    @property
-    def gateways(self) -> Mapping[int, Process]:
-        """The gateways' processes, by index."""
-        ...
-
-    def line_up(self, party: "Party", worker: int) -> None:
-        """Let a worker begin when it is its turn."""
-        ...
-
-    def start_worker(self, party: "Party", worker: int, environment: dict[str, str]) -> Process:
-        """Start a worker process."""
-        ...
-
-    def next_serial(self) -> int:
-        """A number that no other worker of this server has."""
-        ...
-
-    def count_restart(self, model: str, cause: str) -> None:
-        """Count a worker that ended unasked."""
-        ...
-
-    def changed(self) -> None:
-        """A model has become ready, or has failed."""
-        ...
 
 
 class Party:
@@ -121,6 +73,8 @@ class Party:
         """The failure that was last told."""
         self._told_refusal = ""
         self._told_shortage = ""
+        self._waiting: list[asyncio.Future[str]] = []
+        """Who wants to know what becomes of the newest generation."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -128,17 +82,69 @@ class Party:
         return self._specs[self.fleet.generation]
 
     @property
+    def newest(self) -> Loaded | None:
+        """What the worker that was the last to load its model has said of it."""
+        return next(reversed(self.loaded.values()), None)
+
+    @property
     def has_failed(self) -> bool:
         """Nobody serves this model, and nobody is started any more."""
         return self.fleet.has_failed
 
-    def replace(self, spec: ModelSpec) -> None:
-        """Start new workers by a new specification; the old ones serve until then, and if it can't be loaded."""
-        orders = self.fleet.replace(time.monotonic(), _terms(spec))
+    @property
+    def is_needed(self) -> bool:
+        """Whether the server is not ready without it."""
+        return self.spec.settings.is_required and not self.fleet.is_unloaded
+
+    @property
+    def state(self) -> ModelState:
+        """What becomes of the model."""
+        fleet = self.fleet
+        if fleet.is_unloaded:
+            if not self._is_empty:
+                return ModelState("UNLOADING")
+            return ModelState("UNAVAILABLE", UNLOADED)
+        if fleet.ready:
+            return ModelState("READY")
+        if self.has_failed:
+            return ModelState("UNAVAILABLE", fleet.failure)
+        return ModelState("UNAVAILABLE", "no worker answers") if fleet.is_proven else LOADING
+
+    def replace(self, spec: ModelSpec, number: int = 0) -> None:
+        """Start new workers by a new specification; the old ones serve until then, and if it can't be loaded.
+
+        Their generation has `number`, or a higher one.
+        """
+        if self.fleet.is_unloaded:
+            self._tell_gateways(Load(spec.name))
+        orders = self.fleet.replace(time.monotonic(), _terms(spec), number=number)
         self._specs[self.fleet.generation] = spec
         self._specs = {g: s for g, s in self._specs.items() if g in self.fleet.generations}
         self._told = self._told_refusal = self._told_shortage = ""
         self.obey(orders)
+
+    def unload(self) -> None:
+        """Have the workers end what is under way, and leave; what is new is refused."""
+        if self.fleet.is_unloaded:
+            return
+        log.info("unloading", extra={"model": self.spec.name})
+        orders = self.fleet.unload()
+        self._told = self._told_refusal = self._told_shortage = ""
+        self._tell_gateways(Unload(self.spec.name))
+        self.obey(orders)
+        self._see_unloaded()
+        self._settle()
+
+    def outcome(self) -> "asyncio.Future[str]":
+        """What becomes of the newest generation (`Fleet.outcome`), once it is known."""
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._settle()
+        return future
+
+    def give_up(self, reason: str) -> None:
+        """Tell who waits for an outcome that there will be none."""
+        self._settle(reason)
 
     def obey(self, orders: Orders) -> None:
         """Carry out what the fleet has ordered."""
@@ -209,6 +215,7 @@ class Party:
         if is_new and joined >= self._host.gateways.keys():
             self._log_ready(self.loaded[worker])
             self.obey(self.fleet.joined(worker, time.monotonic()))
+            self._settle()
             self._host.changed()
 
     def end_hanging(self, serial: int) -> None:
@@ -246,9 +253,13 @@ class Party:
         for worker, member in self.fleet.members.items():
             if member.phase in _SERVING:
                 self._introduce(worker, gateway)
+        channel = self._host.gateways[gateway].channel
         if self.has_failed:
-            trouble = Trouble(self.spec.name, self.fleet.failure)
-            self._host.gateways[gateway].channel.send(trouble)
+            channel.send(Trouble(self.spec.name))
+        if self.fleet.is_unloaded:
+            channel.send(Unload(self.spec.name))
+            if self._is_empty:
+                channel.send(Unloaded(self.spec.name))
 
     def ended(self, worker: int, death: Death) -> None:
         """A worker's process has ended."""
@@ -263,15 +274,17 @@ class Party:
             self._host.count_restart(self.spec.name, death.cause)
         self._tell_gateways(Forget(self._serials.pop(worker), death.told))
         self.obey(self.fleet.died(worker, time.monotonic(), death.text))
+        self._see_unloaded()
         self._judge()
 
     def status(self) -> dict[str, Any]:
         """What runs, for the admin API."""
-        loaded = next(reversed(self.loaded.values()), None)
+        loaded = self.newest
         return {
             "name": self.spec.name,
             "version": self.spec.version,
             "source": self.spec.source,
+            "state": self.state.state,
             "plan": loaded.why if loaded else "",
             "failure": self.fleet.failure,
             "refusal": self.fleet.refusal,
@@ -282,6 +295,7 @@ class Party:
                 {
                     "id": m.id,
                     "pid": self.processes[m.id].pid,
+                    "resident_bytes": resident_bytes(self.processes[m.id].pid),
                     "phase": m.phase.value,
                     "generation": m.generation,
                     "is_ejected": bool(self._ejected.get(m.id)),
@@ -340,6 +354,25 @@ class Party:
             del self._parting[worker]
             self.obey(self.fleet.parted(worker))
 
+    @property
+    def _is_empty(self) -> bool:
+        return not self.fleet.members and not self.processes
+
+    def _see_unloaded(self) -> None:
+        """Say so once nobody holds the model any more."""
+        if self.fleet.is_unloaded and self._is_empty:
+            log.info("model_unloaded", extra={"model": self.spec.name})
+            self._tell_gateways(Unloaded(self.spec.name))
+
+    def _settle(self, reason: str | None = None) -> None:
+        """Tell who waits what has become of the newest generation, once that is known."""
+        outcome = self.fleet.outcome if reason is None else reason
+        if outcome is not None:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(outcome)
+
     def _judge(self) -> None:
         """Say so if the model has failed for good, or its newest generation, or if fewer serve than were asked for."""
         if self.fleet.shortage != self._told_shortage:
@@ -353,11 +386,12 @@ class Party:
             if self._told_refusal:
                 extra = {"model": self.spec.name, "reason": self._told_refusal}
                 log.error("generation_given_up", extra=extra)
+        self._settle()
         if not self.has_failed or self.fleet.failure == self._told:
             return
         self._told = self.fleet.failure
         log.error("model_failed", extra={"model": self.spec.name, "reason": self._told})
-        self._tell_gateways(Trouble(self.spec.name, self._told))
+        self._tell_gateways(Trouble(self.spec.name))
         self._host.changed()
 
     def _tell_gateways(self, message: Message) -> None:

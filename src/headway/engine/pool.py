@@ -17,14 +17,15 @@ from headway.engine.leavers import UNBOUND, Leavers
 from headway.engine.life import Event, Flight
 from headway.engine.link import Peer, SlotLink
 from headway.engine.loan import HANG_S
-from headway.engine.messages import Loaded
+from headway.engine.messages import Engaged, Loaded
 from headway.engine.patience import Patience
 from headway.engine.rotation import Rotation
 from headway.engine.shelf import Shelf, shelf_of
 from headway.engine.witness import Witness
 from headway.errors import HeadwayError
-from headway.model.call import Description
+from headway.model.call import Description, ModelState
 from headway.observe.metrics import Tally
+from headway.protocols import UNLOADED
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Pool:
     ) -> None:
         self.loop = loop
         self._let_go = let_go
+        self._tell = tell
         self.name = name
         self.tally = tally
         self.settings = ModelSettings()
@@ -56,6 +58,12 @@ class Pool:
         self.description: Description | None = None
         self.trouble: HeadwayError | None = errors.NotReady(model=name, reason="it is being loaded")
         """Why nothing may wait for it; None while it has workers, or will have one again soon."""
+        self.is_unloading = False
+        """Nothing new may wait, and what is under way has its workers until it has ended."""
+        self.detained: set[int] = set()
+        """Workers that are to leave as soon as it has."""
+        self.max_rows = 1
+        """Most rows of one model call."""
         self.generation = -1
         """The newest of which a worker has linked up; -1 before the first one."""
         self.in_flight = 0
@@ -73,9 +81,77 @@ class Pool:
         self._hold_timer: asyncio.TimerHandle | None = None
 
     @property
+    def state(self) -> ModelState:
+        """What becomes of the model, as far as is known here."""
+        trouble = self.trouble
+        if trouble is None:
+            return (
+                ModelState("READY")
+                if self.links
+                else ModelState("UNAVAILABLE", "no worker answers")
+            )
+        if isinstance(trouble, errors.Unloaded):
+            return (
+                ModelState("UNLOADING")
+                if self.is_unloading
+                else ModelState("UNAVAILABLE", UNLOADED)
+            )
+        if isinstance(trouble, errors.NotReady):
+            return ModelState("LOADING")
+        return ModelState("UNAVAILABLE", str(trouble.fields.get("reason", trouble.message)))
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a request that comes now may be answered."""
+        return self.trouble is None and bool(self.links)
+
+    def load(self) -> None:
+        """The model is being loaded where none of it was."""
+        self._refuse(errors.NotReady(model=self.name, reason="it is being loaded"))
+
+    def unload(self) -> None:
+        """Refuse what is new; what is under way may end."""
+        self.is_unloading = True
+        self._refuse(errors.Unloaded(model=self.name))
+
+    def unloaded(self) -> None:
+        """Nobody holds the model any more: what will be loaded may be another one."""
+        self.is_unloading = False
+        self.description = self.shelf = None
+
+    def _refuse(self, trouble: HeadwayError) -> None:
+        if not isinstance(self.trouble, errors.ServerStopped):
+            self.trouble = trouble
+
+    def detain(self, worker: Peer) -> bool:
+        """Whether a worker that is to leave is needed yet: by what waits, while the model is unloaded."""
+        is_needed = self.is_unloading and self.in_flight > 0
+        if is_needed and any(link in self.links for link in worker.links):
+            self.detained.add(worker.id)
+            return True
+        return False
+
+    def release(self) -> set[int]:
+        """The workers that have been detained, once they are needed no more."""
+        if self.is_unloading and self.in_flight:
+            return set()
+        detained, self.detained = self.detained, set()
+        return detained
+
+    def serve(self, links: list[SlotLink]) -> None:
+        """A worker has linked up."""
+        self.links += links
+        self.trouble, self.is_unloading = None, False
+
+    @property
     def is_idempotent(self) -> bool:
         """Whether a request may be tried again."""
         return self.description is None or self.description.is_idempotent
+
+    @property
+    def job_s(self) -> float:
+        """Longest deadline of a request that nobody waits for on a connection."""
+        return max(self.settings.timeout_s, self.settings.job_timeout_s)
 
     def configure(self, settings: ModelSettings, loaded: Loaded, gateways: int) -> None:
         """Take on what a loaded worker says of the model; bounds are shared out among the gateways."""
@@ -83,6 +159,7 @@ class Pool:
         still_s = HANG_S if gateways > 1 else 0.0
         self.longest_turns_s = gateways * (settings.timeout_s + settings.hang_kill_s) + still_s
         self.description = loaded.description
+        self.max_rows = loaded.max_rows
         if self.description.is_fed:  # a stream of items lasts as long as its caller likes
             self.longest_turns_s = math.inf
         self.witness.adapt(settings.slow_s)
@@ -258,6 +335,8 @@ class Pool:
             )
             bodies.append(flight.body)
         link.busy_until = now + longest_s
+        if longest_s > self.settings.timeout_s:  # it has a job, and the other gateways are to know
+            self._tell(Engaged(link.worker.id, link.busy_until + self.settings.hang_kill_s))
         link.grab(entries, questions, bodies)
         self.tally.grabbed(len(grab))
         self.gauge()

@@ -8,17 +8,17 @@ Theory of operation. The first of equal requests runs; those that come meanwhile
 with its own deadline, and are not queued. What the run brings is theirs too, if it is an answer. If it is an error
 that the worker told, each of them asks by itself; if its worker was lost for good, they are told so, since they would
 end the same. A caller of the run that leaves, or is late, leaves the run to the others: it goes on for nobody
-(`NOBODY`), until the last of them has left. What all of them may meet is in `life`; who is told, in `gateway`.
+(`NOBODY`), until the last of them has left. What all of them may meet is in `life`; who is told, in `sharing`.
 """
 
 import secrets
 from hashlib import blake2b
-from typing import Final
 
 import msgspec
 
 from headway.config import ModelSettings
 from headway.engine.cache import Cache
+from headway.engine.exchange import NOBODY
 from headway.engine.frames import Answer, Question
 from headway.engine.life import Event, Flight, State
 from headway.engine.messages import Loaded
@@ -34,28 +34,6 @@ _COLLAPSED = ("cache-status", "headway; fwd=miss; collapsed")
 """RFC 9211 section 2.6: "collapsed" says that the request was "collapsed together with one or more other requests"."""
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
-
-
-class Nobody:
-    """Who waits for the run whose caller has left."""
-
-    def finish(self, serial: int, reply: Reply, request_id: str = "") -> None:
-        """Take a whole answer."""
-
-    def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> None:
-        """Take the head of a streamed answer."""
-
-    def send_chunk(self, serial: int, data: bytes) -> None:
-        """Take a piece of a streamed answer."""
-
-    def end_stream(self, serial: int) -> None:
-        """Take the end of a streamed answer."""
-
-    def abort(self, serial: int) -> None:
-        """Take no more of a streamed answer."""
-
-
-NOBODY: Final = Nobody()
 
 
 class Share:

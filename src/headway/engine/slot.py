@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from headway.engine import frames
+from headway.engine.allocator import Allocator
 from headway.engine.frames import Answer, Framer, Replies
 from headway.engine.inbox import Inbox
 from headway.engine.loan import Loan, Notice, Notices
@@ -66,6 +67,7 @@ class Slot(threading.Thread):
         super().__init__(name=f"slot-{index}", daemon=True)
         self._owner = owner
         self._loan = Loan()
+        self._allocator = Allocator()
         self._lines: dict[int, Line] = {}
         """By gateway."""
         self._by_fd: dict[int, Line] = {}
@@ -133,6 +135,7 @@ class Slot(threading.Thread):
             self._tell(self._loan.returned(line.gateway))
 
     def _run(self, line: Line, grab: frames.Grab, buffers: memoryview) -> None:
+        self._allocator.expect(len(buffers))
         tickets = self._owner.admit(line.gateway, grab, buffers)
         keeps = False
         for entry, ticket in zip(grab.entries, tickets, strict=True):

@@ -80,7 +80,7 @@ class Spans:
 
     def __init__(self, sink: Sink, share: float) -> None:
         self._sink = sink
-        self._share = share
+        self.share = share
         self._queue: deque[Span] = deque()
         self._lost = 0
         self._told_at = float("-inf")
@@ -96,7 +96,7 @@ class Spans:
         """Give a request a span, if it is to be traced; the worker then knows it as its caller's."""
         headers = flight.ask.headers or {}
         parent = trace.read_parent(headers.get(trace.PARENT, ""))
-        if not (parent.is_sampled if parent else random.random() < self._share):  # noqa: S311  (a lot, no secret)
+        if not (parent.is_sampled if parent else random.random() < self.share):  # noqa: S311  (a lot, no secret)
             return
         trace_id, parent_id, flags = parent or (secrets.token_hex(16), "", 1)
         flight.trace = Trace(trace_id, secrets.token_hex(8), parent_id)

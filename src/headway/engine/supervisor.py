@@ -15,21 +15,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import headway
 from headway import config
 from headway.config import ModelSettings, ModelSpec, ServerSettings
 from headway.engine.aside import aside
 from headway.engine.child import Child, Death, Program, death
 from headway.engine.gateways import Gateways
-from headway.engine.memory import Memory, count
-from headway.engine.messages import Adapt, Leave, Loaded, Message, Ready, Refused
+from headway.engine.memory import Memory, count, resident_bytes
+from headway.engine.messages import Adapt, Leave, Level, Loaded, Message, Ready, Refused
 from headway.engine.orphan import bury_orphans
 from headway.engine.party import Party
 from headway.engine.reload import Read, Reload
+from headway.engine.reports import Reports
 from headway.engine.threads import available_cores
 from headway.engine.turns import Turns
+from headway.engine.verbs import Verbs, tuned
 from headway.engine.watch import Watch
 from headway.errors import ConfigError, Exit, NotLoaded
+from headway.model.call import Order
 from headway.observe import log as logs
+from headway.observe.error_log import ErrorLog
+from headway.observe.exposition import exposition
 from headway.observe.metrics import Board
 
 log = logging.getLogger(__name__)
@@ -65,20 +71,25 @@ class Supervisor:
     ) -> None:
         self.settings = settings
         self.generation = 0
-        """How many reloads were taken on."""
+        """How many reloads were taken on, of all models or of one."""
+        self._configured = settings
+        """As headway.yaml has them; an operator may have changed some since."""
         self._reload = Reload(read, self._adopt)
+        self._verbs = Verbs(self, self._reload.ask, self._tune)
         self.parties = {spec.name: Party(spec, self) for spec in models}
         self.is_ready = False
         self.is_draining = False
-        self._board = Board.create(settings.gateways, len(models))
-        self._front = Gateways(self, listeners, self._board)
+        self.board = Board.create(settings.gateways, len(models))
+        self._front = Gateways(self, listeners, self.board)
         self._on_ready = on_ready
         self._workers: dict[Child, tuple[Party, int]] = {}
         self._serials = itertools.count(1)
         self._turns = Turns(available_cores().count)
         self._memory = Memory()
-        self._watch = Watch([spec.root for spec in models]) if settings.reload else None
+        roots = [spec.root for spec in models]
+        self._watch = Watch(roots, settings.feedback) if settings.reload else None
         self._loop = asyncio.get_running_loop()
+        self._reports = Reports(self._loop)
         self._ended: asyncio.Future[int] = self._loop.create_future()
 
     # Start and end
@@ -107,6 +118,7 @@ class Supervisor:
             for task in tasks:
                 task.cancel()
             self._end_children()
+            self._reports.close()
             self._heed_no_signals()
 
     def _heed_no_signals(self) -> None:
@@ -126,6 +138,7 @@ class Supervisor:
             self.end(Exit.GRACE)
             return
         self.is_draining = True
+        self._verbs.stop()
         if not self.gateways and not self.is_ready and not self._workers:
             self.end(Exit.OK)  # nothing has been started yet
         delay_s = 0.0 if is_hasty or not self.is_ready else self.settings.drain_delay_s
@@ -142,28 +155,59 @@ class Supervisor:
         """
         return self._reload.ask()
 
-    def _adopt(self, models: Sequence[ModelSpec], settings: ServerSettings) -> None:
-        """Take on what a reload has read.
+    async def carry_out(self, order: Order) -> str:
+        """Do what an operator asks for, as `Verbs.carry_out`."""
+        return await self._verbs.carry_out(order)
+
+    def fence(self) -> "asyncio.Future[None]":
+        """Done when every gateway has heard all that it was told until now."""
+        return self._front.fence()
+
+    def _adopt(self, models: Sequence[ModelSpec], settings: ServerSettings, name: str) -> None:
+        """Take on what a reload has read: all of it but for models that are unloaded, or what it says of one model.
 
         Raises:
             ConfigError: it can't be, while the server runs.
         """
         if self.is_draining:
             raise ConfigError(where="reload", problem="the server is stopping")
+        if name:
+            models = [spec for spec in models if spec.name == name]
+            if not models:
+                raise ConfigError(where=f"model {name!r}", problem="it is no longer configured")
+        else:
+            self._check_live(models, settings)
+        self.generation += 1
+        log.info("reloading", extra={"generation": self.generation, "model": name})
+        if not name:
+            self._configured = settings
+            self._run_by(settings)
+            if self._watch is not None:
+                self._watch.follow([spec.root for spec in models])
+        for spec in models:
+            party = self.parties[spec.name]
+            if name or not party.fleet.is_unloaded:
+                party.replace(spec, self.generation)
+
+    def _check_live(self, models: Sequence[ModelSpec], settings: ServerSettings) -> None:
+        """Refuse what a running server can't take on. Raises ConfigError."""
         config.check_live(self.settings, settings)
         if changed := {spec.name for spec in models} ^ self.parties.keys():
             known = "no longer served" if min(changed) in self.parties else "new"
             problem = f"it is {known}; the server must be restarted for that"
             raise ConfigError(where=f"model {min(changed)!r}", problem=problem)
-        self.generation += 1
-        log.info("reloading", extra={"generation": self.generation})
+
+    def _tune(self, changes: Mapping[str, Any]) -> None:
+        """Change settings until the next reload."""
+        log.info("settings_changed", extra={"changes": dict(changes)})
+        self._run_by(tuned(self.settings, self._configured, changes))
+        for worker in self._workers:
+            worker.channel.send(Level(self.settings.log_level))
+
+    def _run_by(self, settings: ServerSettings) -> None:
         self.settings = settings
         logs.set_level(settings.log_level)
         self._front.tell(Adapt(settings))
-        if self._watch is not None:
-            self._watch.follow([spec.root for spec in models])
-        for spec in models:
-            self.parties[spec.name].replace(spec)
 
     @property
     def max_body_bytes(self) -> int:
@@ -180,6 +224,22 @@ class Supervisor:
         """The gateways' processes, by index."""
         return self._front.processes
 
+    @property
+    def errors(self) -> ErrorLog:
+        """The last errors that any process has logged."""
+        return self._reports.errors
+
+    def metrics(self) -> str:
+        """All counters, as `/metrics` has them."""
+        ready = {name: bool(party.fleet.ready) for name, party in self.parties.items()}
+        return exposition(
+            self.board,
+            list(self.parties),
+            ready=ready,
+            version=headway.__version__,
+            started_s=self._front.started_s,
+        )
+
     def status(self) -> dict[str, Any]:
         """What runs, for the admin API."""
         return {
@@ -187,7 +247,11 @@ class Supervisor:
             "is_ready": self.is_ready,
             "is_draining": self.is_draining,
             "generation": self.generation,
-            "gateways": [{"index": i, "pid": g.pid} for i, g in sorted(self.gateways.items())],
+            "resident_bytes": resident_bytes(os.getpid()),
+            "gateways": [
+                {"index": i, "pid": g.pid, "resident_bytes": resident_bytes(g.pid)}
+                for i, g in sorted(self.gateways.items())
+            ],
             "models": [party.status() for party in self.parties.values()],
         }
 
@@ -210,7 +274,8 @@ class Supervisor:
             self._ended.set_result(code)
 
     def _end_children(self) -> None:
-        children = [*self._workers, *self.gateways.values()]
+        # A gateway that knows already takes the workers' end for no death of theirs.
+        children = [*self.gateways.values(), *self._workers]
         for child in children:
             child.channel.send(Leave())
         end_at = time.monotonic() + LEAVE_S
@@ -233,7 +298,8 @@ class Supervisor:
             OSError: it can't be started.
         """
         logs = (self.settings.log_format, self.settings.log_level)
-        child = Child(Program(module, name, logs, environment, fds), self._loop)
+        program = Program(module, name, logs, environment, self._reports.fd, fds)
+        child = Child(program, self._loop)
         self._loop.add_reader(child.channel, self._read, child)
         if child.pidfd >= 0:
             self._loop.add_reader(child.pidfd, self._child_ended, child)
@@ -331,7 +397,7 @@ class Supervisor:
     def count_restart(self, model: str, cause: str) -> None:
         """Count a worker that ended unasked."""
         place = list(self.parties).index(model)
-        self._board.tally(self._board.supervisor, place).restarted(cause)
+        self.board.tally(self.board.supervisor, place).restarted(cause)
 
     def changed(self) -> None:
         """A model has become ready, or has failed: see what that makes of the server.
@@ -348,7 +414,7 @@ class Supervisor:
             lost = (fatal or failed)[0]
             reason = lost.fleet.failure.rstrip(".")
             self._ended.set_exception(NotLoaded(model=lost.spec.name, reason=reason))
-        elif all(p.fleet.ready or not p.spec.settings.is_required for p in parties) and any(
+        elif all(p.fleet.ready or not p.is_needed for p in parties) and any(
             p.fleet.ready for p in parties
         ):
             self.is_ready = True

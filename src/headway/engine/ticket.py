@@ -46,6 +46,10 @@ class Ticket(Struct, eq=False):
         if self.context is not None:
             self.context.cancel()
 
+    def has_all(self, rows: Sequence[int]) -> bool:
+        """Whether these are all rows of the request, in its caller's order."""
+        return self.call is not None and type(rows) is range and len(rows) == self.call.rows
+
 
 class Said(Struct):
     """Something to say to one caller: a whole answer or a part of a stream."""
@@ -83,6 +87,8 @@ class Bounds:
     timeout_s: float
     known: Known | None = None
     """Rows whose answers are kept."""
+    compress_bytes: int = 0
+    """Answers of so many bytes or more are compressed for who takes that; 0: none are."""
 
 
 AwaitAll = Callable[[Sequence[Coroutine[Any, Any, Any]]], list[Any]]

@@ -1,5 +1,6 @@
 """Notice that files of a project have changed, for `--reload`."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -8,9 +9,16 @@ _MOST_FILES = 10_000
 
 
 class Watch:
-    """The files below some folders, as they were when last looked at."""
+    """The files below some folders, as they were when last looked at.
 
-    def __init__(self, roots: Sequence[str]) -> None:
+    Args:
+        roots: the folders.
+        own: a file that the server writes itself, and what SQLite writes beside it; "" for none.
+    """
+
+    def __init__(self, roots: Sequence[str], own: str = "") -> None:
+        self._own = os.path.abspath(own) if own else ""
+        self._outputs = _outputs()
         self._roots = sorted(set(roots))
         self._seen = self._look()
 
@@ -31,15 +39,31 @@ class Watch:
                 for name in files:
                     if len(seen) >= _MOST_FILES:
                         return seen
-                    if not name.startswith(".") and not name.endswith((".pyc", "~")):
-                        _note(os.path.join(folder, name), seen)
+                    path = os.path.join(folder, name)
+                    if name.startswith(".") or name.endswith((".pyc", "~")) or self._is_own(path):
+                        continue
+                    self._note(path, seen)
         return seen
 
+    def _note(self, path: str, seen: dict[str, tuple[int, int]]) -> None:
+        try:
+            found = os.stat(path)
+        except OSError:
+            # It went away between the listing and this look; the next look tells.
+            return
+        if (found.st_dev, found.st_ino) not in self._outputs:
+            seen[path] = (found.st_mtime_ns, found.st_size)
 
-def _note(path: str, seen: dict[str, tuple[int, int]]) -> None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        # It went away between the listing and this look; the next look tells.
-        return
-    seen[path] = (found.st_mtime_ns, found.st_size)
+    def _is_own(self, path: str) -> bool:
+        beside = ("", "-wal", "-shm", "-journal")
+        return bool(self._own) and path in {self._own + ending for ending in beside}
+
+
+def _outputs() -> set[tuple[int, int]]:
+    """Files that this process's own words are written to: a log line must not be a change."""
+    found = set()
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            place = os.fstat(descriptor)
+            found.add((place.st_dev, place.st_ino))
+    return found

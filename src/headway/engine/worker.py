@@ -15,20 +15,32 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from headway import plugins
 from headway.engine import fetch, frames, threads
+from headway.engine.allocator import give_back
 from headway.engine.cancels import EarlyCancels
 from headway.engine.cap import Cap
 from headway.engine.channel import Channel
 from headway.engine.gate import Gate
-from headway.engine.grab import Run
 from headway.engine.known import known_of
-from headway.engine.messages import Cancel, Hold, Leave, Loaded, Meet, Message, Ping, Pong, Refused
+from headway.engine.messages import (
+    Cancel,
+    Hold,
+    Leave,
+    Level,
+    Loaded,
+    Meet,
+    Message,
+    Ping,
+    Pong,
+    Refused,
+)
 from headway.engine.orphan import end_with_parent
+from headway.engine.questions import Questions
 from headway.engine.slot import Line, Slot
 from headway.engine.ticket import Bounds, Say, Ticket
 from headway.engine.warm import warm
@@ -55,12 +67,18 @@ class Worker:
         started = time.perf_counter()
         spec = hold.spec
         self.spec = spec
+        # Before the predictor, which may bring modules with the names of Python's own.
+        self._codecs = {
+            name: plugins.load("protocols", name) for name in plugins.names("protocols")
+        }
         self._opened: Opened = open_spec(spec, hold.threads, hold.may_spin)
         fetch.allow(self._opened, spec.settings.fetch_urls, hold.max_body_bytes)
-        is_async = self._opened.signature.is_async
+        is_async = any(q.signature.is_async for q in self._opened.questions)
         is_fed = self._opened.signature.fed is not None
         self._coroutines = _coroutines() if is_async else None
         warmth = warm(self._opened, self._coroutines)
+        if self._opened.explain is not None:
+            warm(self._opened.explain, self._coroutines)
         decision = threads.decide(
             replace(spec.settings, device=self._opened.device),
             hold.cores,
@@ -76,15 +94,23 @@ class Worker:
         max_batch = spec.settings.max_batch or (
             gain if self._opened.signature.is_batched else _item_batch(warmth.item_s)
         )
-        self._opened.wire.max_bytes = hold.max_body_bytes
+        for question in self._opened.questions:
+            question.wire.max_bytes = hold.max_body_bytes
         if self._opened.signature.is_stream:
             max_batch = 1  # each has a slot of its own: one that waits for its client keeps no other waiting
         max_rows = spec.settings.max_rows or max(gain, 1)
         known = known_of(self._opened.wire, spec.settings, warmth.item_s)
-        self._bounds = Bounds(Cap(max_rows), hold.max_body_bytes, spec.settings.timeout_s, known)
-        self._codecs = {
-            name: plugins.load("protocols", name) for name in plugins.names("protocols")
-        }
+        self._questions = Questions(
+            self._opened,
+            Bounds(
+                Cap(max_rows),
+                hold.max_body_bytes,
+                spec.settings.timeout_s,
+                known,
+                spec.settings.compress_bytes,
+            ),
+            self._coroutines.await_all if self._coroutines else None,
+        )
         self._tickets: dict[tuple[int, int], Ticket] = {}
         self._early = EarlyCancels()
         self._gate = Gate()
@@ -101,17 +127,22 @@ class Worker:
         # What is loaded stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        give_back()
         self.slots = [Slot(self, i) for i in range(decision.slots)]
 
     def admit(self, gateway: int, grab: frames.Grab, buffers: memoryview) -> list[Ticket]:
         """Make tickets of a grab, and keep them where a cancel finds them."""
         now, at, tickets = time.monotonic(), 0, []
         name, version, known = self.spec.name, self.spec.version, self._tickets
-        asked = [(self._codec(q.codec), q, q.headers or {}) for q in grab.questions]
+        limit_s = self.spec.settings.timeout_s
+        asked = [
+            (self._codec(q.codec), q, q.headers or {}, min(q.timeout_s or limit_s, limit_s))
+            for q in grab.questions
+        ]
         for entry in grab.entries:
             end = at + entry.size
             id, budget_s = entry.id, entry.budget_s
-            codec, question, headers = asked[entry.question]
+            codec, question, headers, timeout_s = asked[entry.question]
             ticket = Ticket(
                 id,
                 codec,
@@ -125,7 +156,7 @@ class Worker:
                     entry.request_id,
                 ),
                 math.inf if question.is_fed else now + budget_s,
-                budget_s,
+                timeout_s,
                 headers.get("content-encoding", ""),
                 entry.is_alone,
             )
@@ -145,18 +176,17 @@ class Worker:
 
     def perform(self, tickets: list[Ticket], say: Say, begin: Callable[[], None]) -> None:
         """Run a grab; a suspect waits until it is alone, and `begin` tells that it is."""
-        await_all = self._coroutines.await_all if self._coroutines else None
-        run = Run(self._opened, self._bounds, say, await_all)
+        run = self._questions.run
         if not tickets:  # a probe, which waits for nobody
-            run.run(tickets)
+            run(tickets, say)
             return
         if tickets[0].is_alone:
             with self._gate.alone():
                 begin()
-                run.run(tickets)
+                run(tickets, say)
         else:
             with self._gate.together():
-                run.run(tickets)
+                run(tickets, say)
 
     def dismiss(self, gateway: int, tickets: list[Ticket]) -> None:
         """Forget the tickets of a grab that is done."""
@@ -211,8 +241,10 @@ class Control:
         self._poll = select.poll()
         self._poll.register(supervisor, select.POLLIN)
 
-    def run(self) -> None:
-        """Listen until told to leave, or until the supervisor is gone."""
+    def run(self, early: Sequence[tuple[Message, list[int]]]) -> None:
+        """Listen until told to leave, or until the supervisor is gone; `early` has come already."""
+        if not all(self._hear(m, fds) for m, fds in early):
+            return
         while True:
             for fd, _ in self._poll.poll():
                 if fd == self._supervisor.fileno():
@@ -227,6 +259,8 @@ class Control:
             self._supervisor.send(Pong())
         elif isinstance(message, Meet):
             self._meet(message.gateway, fds)
+        elif isinstance(message, Level):
+            logs.set_level(message.level)
         return not isinstance(message, Leave)
 
     def _meet(self, gateway: int, fds: list[int]) -> None:
@@ -252,7 +286,7 @@ class Control:
 
 
 def main(argv: list[str]) -> int:
-    """Be a worker; `argv` holds the descriptors of the control socket and the lifeline, and how to log."""
+    """Be a worker; `argv` holds descriptors (control socket, lifeline), how to log, and the one for errors."""
     gc.set_threshold(GC_THRESHOLD, 10, 10)
     # The supervisor decides when a worker ends; a Ctrl-C at the terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -260,21 +294,25 @@ def main(argv: list[str]) -> int:
     channel = Channel(socket.socket(fileno=int(argv[0])))
     end_with_parent(int(argv[1]))
     logs.set_up(cast("logs.Format", argv[2]), argv[3], process=argv[4])
+    logs.report_errors(int(argv[5]), process=argv[4])
     logs.redirect_stdout()
     messages: list[tuple[Message, list[int]]] | None = []
     while messages == []:
         messages = channel.read()
     if not messages or not isinstance(messages[0][0], Hold):
         return 0
+    hold, rest = messages[0][0], messages[1:]  # more may have come while Python started
+    if any(isinstance(message, Leave) for message, _ in rest):
+        return 0
     try:
-        worker = Worker(messages[0][0])
+        worker = Worker(hold)
     except HeadwayError as e:
         if isinstance(e, ModelFailed):
-            log.error("load_failed", exc_info=e, extra={"model": messages[0][0].spec.name})
+            log.error("load_failed", exc_info=e, extra={"model": hold.spec.name})
         channel.send(Refused(e.code, str(e)))
         return 0
     channel.send(worker.loaded)
-    Control(channel, worker).run()
+    Control(channel, worker).run(rest)
     worker.close()
     # Daemon threads may be inside native code: leave without waiting for them.
     logging.shutdown()

@@ -22,7 +22,7 @@ from headway import plugins
 from headway.errors import BadOutput, BundleError, HeadwayError, ModelFailed, NotLoaded
 from headway.forms import Ask, Subject, Way
 from headway.model.call import Description
-from headway.protocols import Reply, path_of
+from headway.protocols import Reply, path_of, serves
 
 _FLAGS: Final = (
     *("--host", "127.0.0.1", "--port", "0", "--unix", "", "--key-file", "", "--workers", "1"),
@@ -50,6 +50,8 @@ def ways(subjects: Sequence[Subject]) -> Generator[Way, None, None]:
             server.wait_ready(subject)
             for name in plugins.in_turn("protocols"):
                 codec: Any = plugins.load("protocols", name)
+                if not serves(codec, subject.description):
+                    continue
                 for i, way in enumerate(getattr(codec, "WAYS", ())):
                     if way != "json" and subject.description.is_stream:
                         continue  # a stream is written in one way only

@@ -18,7 +18,6 @@ from headway.model.columns import Columns
 from headway.model.wording import told
 
 MEDIA = "text/csv"
-_TRUTH: Mapping[str, bool] = {"true": True, "false": False}
 _LONG = "field larger than field limit"
 
 

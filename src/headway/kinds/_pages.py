@@ -36,7 +36,7 @@ def chunks(body: memoryview) -> Iterator[tuple[int, int, int]]:
     """
     size = int.from_bytes(body[-8:-4], "little")
     start = len(body) - 8 - size
-    if len(body) < 12 or start < 4:
+    if len(body) < 12 or start < 4 or bytes(body[:4]) != b"PAR1":
         raise DamagedError
     footer = _Reader(body, start, len(body) - 8).struct(0)
     for group in _listed(footer, 4):
@@ -46,10 +46,10 @@ def chunks(body: memoryview) -> Iterator[tuple[int, int, int]]:
             if not isinstance(told, dict):
                 raise DamagedError
             data, dictionary = _number(told, 9), told.get(11)
-            first = (
-                min(data, dictionary) if isinstance(dictionary, int) and dictionary > 0 else data
-            )
-            yield rows, first, first + _number(told, 7)
+            if isinstance(dictionary, int) and dictionary > 0:
+                # Without rows there may be a dictionary, which is empty, and no page of data: it is said to be at 0.
+                data = min(data, dictionary) if data or rows else dictionary
+            yield rows, data, data + _number(told, 7)
 
 
 def _listed(struct: Mapping[int, Any], field: int) -> list[dict[int, Any]]:

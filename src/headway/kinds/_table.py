@@ -4,6 +4,7 @@ The row's type says the columns; the predictor gets one table for the whole batc
 order. CSV, Parquet and Arrow IPC come in and go out as they are asked for.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -124,18 +125,17 @@ class TableField:
 
     def _pick(self, names: Sequence[str]) -> dict[int, Column]:
         """The columns of a body by their places. Raises BadInput: missing, unknown, or twice."""
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                raise BadInput(
-                    where="columns", expected="each name once", found=f"{name[:60]!r} again"
-                )
+        there = Counter(names)
+        if len(there) < len(names):
+            found = f"{there.most_common(1)[0][0][:60]!r} again"
+            raise BadInput(where="columns", expected="each name once", found=found)
         external = self._shape.external
         known = {external.get(n, n): c for n, c in self._named.items()}
         unknown = [n for n in names if n not in known]
         if unknown and not self._shape.takes_unknown:
             found = f"an unknown one, {unknown[0][:60]!r}"
             raise BadInput(where="columns", expected=f"some of {', '.join(known)}", found=found)
-        missing = [n for n, c in known.items() if n not in names and c.name not in self.optional]
+        missing = [n for n, c in known.items() if n not in there and c.name not in self.optional]
         if missing:
             raise BadInput(f"columns: {missing[0]!r} is missing; expected {', '.join(known)}")
         return {i: known[n] for i, n in enumerate(names) if n in known}

@@ -5,16 +5,15 @@ a Cut of an answer. Whatever the predictor gets is memory of its own: it may cha
 """
 
 import math
-import struct
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from headway.errors import BadInput, BadOutput, SignatureError
+from headway.kinds._numbers import Array, Numbers, miscounted
 from headway.model.call import Block, Shape
 from headway.model.cut import Cut
 from headway.model.marks import BATCH_AXIS, Length, Tensor
@@ -27,11 +26,7 @@ _NUMBERS = (
     *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
     *("float16", "float32", "float64"),
 )
-_PYTHON_TYPES: Mapping[str, set[type]] = {"b": {bool}, "f": {int, float}}
-_STRUCT_CODES: Mapping[str, str] = {"l": "q", "L": "Q"}
-"""What `struct` calls numpy's 64 bits."""
 MAX_RANK = 32
-Array = NDArray[Any]
 
 _NARROW = 64
 """Elements of a row up to which an answer leaves as Python numbers that were made for the whole batch at once."""
@@ -61,33 +56,21 @@ class ArrayField:
         self.length = next((n for n in names if isinstance(n, Length)), None)
         """By which rows meet."""
         self._description = description
-        self._is_text = dtype == "bytes"
+        self._numbers = Numbers(dtype)
+        self._np = self._numbers.np
+        self._is_text = self._numbers.is_text
         is_flat = len(shape) < 2 and all(n >= 0 for n in shape)
         self._is_narrow = not self._is_text and is_flat and math.prod(shape) <= _NARROW
-        self._np = np.dtype(object if self._is_text else dtype)
-        self._code = _STRUCT_CODES.get(self._np.char, self._np.char)
         self._free = tuple(axis for axis, length in enumerate(shape) if length < 0)
         self.json_type = self._json_type()
 
     def _json_type(self) -> Any:
-        kind: Any = self._number_type()
+        kind: Any = self._numbers.type()
         for length in reversed(self.shape):
             kind = list[kind]
             if length >= 0:
                 kind = Annotated[kind, msgspec.Meta(min_length=length, max_length=length)]
         return kind
-
-    def _number_type(self) -> Any:
-        if self._is_text:
-            return str
-        if self._np.kind == "b":
-            return bool
-        if self._np.kind == "f":
-            return float
-        if self.dtype == "uint64":  # msgspec's limits are of 64 bits, signed; numpy checks the rest
-            return Annotated[int, msgspec.Meta(ge=0)]
-        least, most = _limits(self._np)
-        return Annotated[int, msgspec.Meta(ge=least, le=most)]
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of one array."""
@@ -142,7 +125,7 @@ class ArrayField:
         if all(isinstance(c, Block) for c in columns) and self._can_chain(columns):
             flat = list(chain.from_iterable(c.data for c in columns))
             rows = sum(c.shape[0] for c in columns)
-            return self._packed(flat).reshape(rows, *columns[0].shape[1:])
+            return self._numbers.packed(flat).reshape(rows, *columns[0].shape[1:])
         arrays = [self.array(c) for c in columns]
         return np.concatenate(arrays) if len(arrays) > 1 else arrays[0].copy()
 
@@ -193,11 +176,11 @@ class ArrayField:
         if self._is_text:
             return self._texts(values)
         if self._free:
-            return self._shaped(self._new(values), len(values))
+            return self._shaped(self._numbers.new(values), len(values))
         flat: Any = values  # msgspec has checked every length
         for _ in self.shape:
             flat = chain.from_iterable(flat)
-        return self._packed(list(flat)).reshape(len(values), *self.shape)
+        return self._numbers.packed(list(flat)).reshape(len(values), *self.shape)
 
     def _texts(self, values: list[Any]) -> Array:
         if any(n < 0 for n in self.shape):
@@ -228,41 +211,6 @@ class ArrayField:
         tail = columns[0].shape[1:]
         return all(type(c.data) is list and c.shape[1:] == tail for c in columns)
 
-    def _new(self, values: list[Any]) -> Array:
-        """Make an array of checked numbers; one that does not fit is the caller's mistake."""
-        if self._is_text:
-            array = np.empty(len(values), object)
-            array[:] = values
-            return array
-        try:
-            with np.errstate(over="ignore"):
-                array = np.array(values, self._np)
-        except OverflowError:
-            raise self._too_large() from None
-        except (ValueError, TypeError):
-            raise BadInput(
-                where="data", expected="lists of equal lengths", found="ragged lists"
-            ) from None
-        if self._np.kind == "f" and self._np.itemsize < 8 and not np.isfinite(array).all():
-            raise self._too_large()
-        return array
-
-    def _packed(self, values: list[Any]) -> Array:
-        """Make a flat array of checked numbers, in half the time that numpy takes to look at each."""
-        if self._is_text:
-            return self._new(values)
-        array: Any = np.empty(len(values), self._np)
-        try:
-            struct.pack_into(f"<{len(values)}{self._code}", array, 0, *values)
-        except (OverflowError, struct.error):
-            raise self._too_large() from None
-        return array  # type: ignore[no-any-return]
-
-    def _too_large(self) -> BadInput:
-        return BadInput(
-            where="data", expected=f"numbers that {self.dtype} can hold", found="a larger one"
-        )
-
     def array(self, column: Any) -> Array:
         """A column as an array, without a copy where it is one already."""
         if isinstance(column, Block):
@@ -274,25 +222,10 @@ class ArrayField:
     def _from_checked(self, block: Block) -> Array:
         data = block.data
         if isinstance(data, list):
-            return self._new(data).reshape(block.shape)
+            return self._numbers.new(data).reshape(block.shape)
         if block.is_json:
-            return self._cast(np.asarray(data)).reshape(block.shape)
+            return self._numbers.cast(np.asarray(data)).reshape(block.shape)
         return np.frombuffer(data, self._np).reshape(block.shape)
-
-    def _cast(self, array: Array) -> Array:
-        """Numbers that a JSON reader left in a buffer of its own choice (float64, int64...)."""
-        if self._np.kind == "f":
-            with np.errstate(over="ignore"):
-                cast = array.astype(self._np)
-            if not np.isfinite(cast).all():
-                raise self._too_large()
-            return cast
-        if array.dtype.kind not in "iu" or self._np.kind == "b":
-            raise BadInput(where="data", expected=self.dtype, found=str(array.dtype))
-        least, most = _limits(self._np)
-        if array.size and (int(array.min()) < least or int(array.max()) > most):
-            raise self._too_large()
-        return array.astype(self._np)
 
     def from_block(self, block: Block) -> Any:
         """Check a tensor; it stays a Block until the whole batch is made."""
@@ -305,27 +238,15 @@ class ArrayField:
         count = math.prod(block.shape)
         data = block.data
         if isinstance(data, list):
-            return self._checked_list(block, data, count)
+            return self._numbers.checked_list(block, data, count)
         view = memoryview(data)
         if block.is_json:
             if view.nbytes // view.itemsize != count:
-                raise _miscounted(count, view.nbytes // view.itemsize)
+                raise miscounted(count, view.nbytes // view.itemsize)
         elif self._is_text or view.nbytes != count * self._np.itemsize:
             raise BadInput(where="data", expected=f"{count} elements", found=f"{view.nbytes} bytes")
         elif self._np.kind == "b" and count and np.frombuffer(data, np.uint8).max() > 1:
             raise BadInput(where="data", expected="bytes 0 and 1", found="others")
-        return block
-
-    def _checked_list(self, block: Block, data: list[Any], count: int) -> Block:
-        if len(data) != count:
-            raise _miscounted(count, len(data))
-        if self._is_text:
-            return Block(block.dtype, block.shape, [_text(v) for v in data])
-        found: set[type] = set(map(type, data))
-        wanted: set[type] = _PYTHON_TYPES.get(self._np.kind, {int})
-        if not found <= wanted:
-            names = ", ".join(sorted(t.__name__ for t in found - wanted))
-            raise BadInput(where="data", expected=self.dtype, found=names)
         return block
 
     def check(self, values: Sequence[Any]) -> list[Array]:
@@ -424,18 +345,13 @@ def _check_lengths(mark: Tensor, lengths: Sequence[int | str | Length | None]) -
             raise SignatureError(
                 where=repr(mark), found="hw.Length of texts", advice="pad numbers, or use None"
             )
-        if not length.buckets or list(length.buckets) != sorted({*length.buckets}):
+        if min(length.buckets, default=0) < 1 or list(length.buckets) != sorted({*length.buckets}):
             advice = "write lengths above 0, each once, ascending: (16, 32, 64)"
             raise SignatureError(where=repr(mark), found=f"buckets {length.buckets}", advice=advice)
 
 
 def _rows(column: Any) -> int:
     return len(column) if isinstance(column, list) else int(column.shape[0])
-
-
-def _limits(dtype: Any) -> tuple[int, int]:
-    info = np.iinfo(dtype)
-    return int(info.min), int(info.max)
 
 
 def _ragged(expected: str) -> BadInput:
@@ -446,27 +362,12 @@ def _fits(wanted: Shape, found: Sequence[int]) -> bool:
     return all(have >= 0 and want in (-1, have) for want, have in zip(wanted, found, strict=True))
 
 
-def _miscounted(expected: int, found: int) -> BadInput:
-    return BadInput(where="data", expected=f"{expected} elements", found=found)
-
-
 def _lengths(values: Any, depth: int) -> Shape:
     lengths = []
     for _ in range(depth):
         lengths.append(len(values))
         values = values[0] if len(values) else ()
     return tuple(lengths)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise BadInput(where="data", expected="strings", found=type(value).__name__)
-    try:
-        return bytes(value).decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadInput(where="data", expected="text in UTF-8", found="other bytes") from None
 
 
 def _show(shape: Sequence[int]) -> str:

@@ -1,9 +1,11 @@
 """Tables of pyarrow by the mark `hw.Rows`; a Literal or an Enum of text is a dictionary of all its values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet
 
 from headway.errors import BadOutput
 from headway.kinds import _arrow
@@ -37,3 +39,23 @@ class Tables:
 def read_field(annotation: Any, marks: Sequence[Any]) -> TableField:
     """Make the field of a table. Raises SignatureError."""
     return table_field(Tables(), annotation, marks)
+
+
+_PART_ROWS = 1000
+
+
+def write_texts(rows: Iterable[Mapping[str, str | None]], names: Sequence[str], path: str) -> int:
+    """Write a Parquet file whose columns are all texts; returns how many rows there were.
+
+    Args:
+        rows: taken a part at a time.
+        names: of the columns.
+        path: is overwritten.
+    """
+    schema = pa.schema([(name, pa.string()) for name in names])
+    written, rest = 0, iter(rows)
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        while part := list(islice(rest, _PART_ROWS)):
+            writer.write_table(pa.Table.from_pylist(part, schema))
+            written += len(part)
+    return written

@@ -26,6 +26,8 @@ REQUIRES: Sequence[str] = ("soundfile>=0.12", "soxr>=0.5")
 _MAGIC = (b"RIFF", b"fLaC", b"OggS")
 _STEP = 2**18
 _MAX_CHANNELS = 8
+_UNKNOWN_BYTES = 2**31 - 2**16
+"""From this length on, a WAV's samples are as many as there are: who writes to a pipe can't know it."""
 Sound = NDArray[np.float32]
 
 
@@ -99,10 +101,22 @@ def _decode(content: bytes, max_s: float) -> tuple[Sound, int]:
             samples = np.concatenate(pieces) if pieces else np.empty((0, file.channels), np.float32)
             rate = file.samplerate
     except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError, OSError) as e:
-        raise _damaged("other bytes") from e
-    if read < claimed:
+        raise _damaged("a damaged one") from e
+    if read < claimed or _is_cut(content):
         raise _damaged("one that is cut short")
     return samples, rate
+
+
+def _is_cut(wav: bytes) -> bool:
+    """Whether a WAV's samples end before it says so: libsndfile takes what is there, and says nothing."""
+    at = len(b"RIFF....WAVE")
+    while wav.startswith(b"RIFF") and at + 8 <= len(wav):
+        kind, size = wav[at : at + 4], int.from_bytes(wav[at + 4 : at + 8], "little")
+        at += 8
+        if kind == b"data":
+            return len(wav) - at < size < _UNKNOWN_BYTES
+        at += size + size % 2  # a chunk begins at an even byte
+    return False
 
 
 def _check(frames: int, rate: int, channels: int, max_s: float) -> None:

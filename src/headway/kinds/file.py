@@ -3,7 +3,7 @@
 `Annotated[hw.File, hw.Meta(max_length=...)]` limits the bytes. Plain `bytes` do where only the content counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from msgspec import Meta
@@ -35,6 +35,10 @@ class FileField(MediaField):
         if self._max_bytes is not None and len(part.content) > self._max_bytes:
             raise TooLarge(what="the file", limit_bytes=self._max_bytes)
         return File(part.content, part.name, part.content_type or OCTETS)
+
+    def told_by(self, part: Part) -> Hashable:
+        """Its content, name and type, all of which the predictor gets."""
+        return part.content, part.name, part.content_type
 
     def checked(self, value: Any) -> File:
         """A file. Raises BadOutput."""

@@ -2,7 +2,8 @@
 
 A picture is decoded whole before the predictor sees it, and turned upright as its EXIF says, as its
 sender sees it. More pixels than the limit are refused by the picture's head; so are several frames,
-since nobody said which is meant. It is not resized: how belongs to the model's training.
+since nobody said which is meant (of a phone's JPEG that carries others, such as a preview, the first one is).
+It is not resized: how belongs to the model's training.
 """
 
 import io
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, get_args, get_origin
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from headway.errors import BadInput, BadOutput, SignatureError, TooLarge
 from headway.model.marks import Image as Mark
@@ -24,12 +25,15 @@ REQUIRES: Sequence[str] = ("pillow>=10",)
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64 * 2**20
+_PNG = b"\x89PNG\r\n\x1a\n"
+_CHUNK_BYTES = 12
+"""Of a chunk of a PNG all but its data: 4 of length and 4 of type before it, 4 of a sum behind it."""
 _BANDS = {"L": (), "RGB": (3,), "RGBA": (4,)}
 _DAMAGE = (
     *(OSError, ValueError, SyntaxError, EOFError, struct.error, OverflowError),
     *(KeyError, IndexError, TypeError, Image.DecompressionBombWarning),
 )
-"""What Pillow raises for bytes that are no picture."""
+"""What Pillow raises for bytes that are no picture, or no whole one."""
 
 
 class ImageField(MediaField):
@@ -49,7 +53,7 @@ class ImageField(MediaField):
         """Decode a picture. Raises BadInput, TooLarge."""
         image = read_image(part.content, self._mark.max_pixels if self._mark else MAX_PIXELS)
         if self._mark is not None and image.mode != self._mark.mode:
-            image = image.convert(self._mark.mode)
+            image = in_8_bits(image).convert(self._mark.mode)
         return np.array(image) if self._is_array else image
 
     def checked(self, value: Any) -> Any:
@@ -90,16 +94,39 @@ def read_image(content: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         pixels = image.width * image.height
         if pixels > max_pixels:
             raise _too_many(max_pixels, f"{image.width} x {image.height}")
-        if getattr(image, "is_animated", False):
+        # CIPA DC-007: a JPEG with more of them behind it, of which the first is "the Baseline MP Primary Image".
+        if getattr(image, "is_animated", False) and image.format != "MPO":
             raise BadInput(where="picture", expected="one frame", found="an animation")
         image.load()
+        if image.format == "PNG" and not _has_end(content):
+            raise BadInput(where="picture", expected="a whole PNG", found="one that is cut off")
         return ImageOps.exif_transpose(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
         raise _too_many(max_pixels, "its size") from e
     except _DAMAGE as e:
+        found = "other bytes" if isinstance(e, UnidentifiedImageError) else "a damaged one"
         raise BadInput(
-            where="picture", expected=f"a file in {', '.join(FORMATS)}", found="other bytes"
+            where="picture", expected=f"a whole file in {', '.join(FORMATS)}", found=found
         ) from e
+
+
+def in_8_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits scaled to 8, as other modes have them; Pillow would cut off what is above 255."""
+    if not image.mode.startswith("I"):
+        return image
+    grey = np.clip(np.asarray(image), 0, 65535).astype(np.uint32)
+    return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
+
+
+def _has_end(png: bytes) -> bool:
+    """Whether a PNG has its last chunk, which Pillow does not ask for."""
+    at = len(_PNG)
+    while at + _CHUNK_BYTES <= len(png):
+        kind = png[at + 4 : at + 8]
+        at += _CHUNK_BYTES + int.from_bytes(png[at : at + 4], "big")
+        if kind == b"IEND":
+            return at <= len(png)
+    return False
 
 
 def _too_many(limit: int, found: str) -> TooLarge:

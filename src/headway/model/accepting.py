@@ -1,6 +1,6 @@
 """Which content type a caller prefers, by its Accept header (RFC 9110 section 12.5.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _JSON = ("application/json", "application/*", "*/*")
 
@@ -23,6 +23,29 @@ def preferred(accept: str, offered: Sequence[str]) -> str:
         if (media in offered or media in _JSON) and weight > best_weight:
             best, best_weight = media, weight
     return best if best in offered else ""
+
+
+def chosen(accept: str, offered: Sequence[str]) -> str:
+    """The content type that a caller wants most of those offered, the first of equals; "" where it accepts none.
+
+    Args:
+        accept: the header; "" accepts anything.
+        offered: content types in lower case.
+    """
+    if not accept.strip():
+        return offered[0]
+    ranges: dict[str, float] = {}
+    for line in accept.split(","):
+        media, *parameters = [part.strip().lower() for part in line.split(";")]
+        ranges[media] = max(_weight(parameters), ranges.get(media, 0.0))
+    weights = [_weight_of(media, ranges) for media in offered]
+    return offered[weights.index(max(weights))] if max(weights) > 0 else ""
+
+
+def _weight_of(media: str, ranges: Mapping[str, float]) -> float:
+    """That of the most specific range that a content type is in: "the most specific reference has precedence"."""
+    wide = f"{media.partition('/')[0]}/*"
+    return next((ranges[r] for r in (media, wide, "*/*") if r in ranges), 0.0)
 
 
 def _weight(parameters: Sequence[str]) -> float:

@@ -5,13 +5,15 @@ What is made for each request is a msgspec Struct, which is made three times fas
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, NotOffered
 
 Shape = tuple[int, ...]
+EXPLAIN = "explain"
+"""The op of the other question that a model may be asked."""
 
 
 class Block(Struct):
@@ -41,12 +43,14 @@ class Call(Struct, eq=False):
     columns: dict[str, Any]
     is_single: bool = False
     """The caller asked about one item and wants one answer, not a list of one."""
-    contexts: Any = None
-    """The request's `Context`, where the predictor asks for it; set by the engine."""
     memo: Any = None
     """What the protocol wants to find again when it encodes (a request id, the wanted outputs)."""
     timeout_s: float | None = None
     """A time-out that the body asked for; it can only shorten the request's deadline."""
+    worked_s: float = 0.0
+    """How long the model worked on it: that of each of its batches, whole; set by the engine."""
+    needs_model: bool = True
+    """False where the request is about the model, and its protocol answers it: there are no rows."""
 
 
 class Result(Struct):
@@ -107,6 +111,21 @@ class Description:
     answer_types: Sequence[str] = ()
     """Content types, besides JSON, that an answer can be written in where a caller accepts one."""
     is_deterministic: bool = True
+    explain: "Description | None" = None
+    """The other question that it may be asked; None where its predictor has no `explain`."""
+
+    def asked(self, op: str) -> "Description":
+        """What is asked by this op. Raises NotOffered: an explanation, of a model that has none."""
+        if op != EXPLAIN:
+            return self
+        if self.explain is None:
+            raise self.unexplained()
+        return self.explain
+
+    def unexplained(self) -> NotOffered:
+        """The error of who asks for an explanation."""
+        reason = f"the predictor of model {self.name!r} has no `explain` method"
+        return NotOffered(what="an explanation", reason=reason)
 
     @property
     def is_fed(self) -> bool:
@@ -117,3 +136,24 @@ class Description:
     def is_cacheable(self) -> bool:
         """Whether an answer may be given again: each is whole, and the same each time."""
         return self.is_deterministic and not self.is_stream
+
+
+class ModelState(NamedTuple):
+    """What becomes of a model that is served, in the words that V2 has for it."""
+
+    state: Literal["READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
+    reason: str = ""
+    """Why it is not ready."""
+
+
+class Order(Struct, frozen=True):
+    """What an operator asks of a running server."""
+
+    verb: Literal["load", "unload", "set"]
+    model: str = ""
+    settings: Mapping[str, Any] = {}
+    """To `set`, of `SETTABLE`: by name; None stands for what the configuration says."""
+
+
+SETTABLE = ("log_level", "traces_share")
+"""Settings that an order can change until the next reload."""

@@ -59,6 +59,8 @@ class MediaField:
     dtype = "bytes"
     shape: Shape = ()
     is_json = False
+    is_told_encoded = True
+    """Files are told apart (`share_key`) as they came, so that none is decoded for it."""
     what = "file"
     media_types: Sequence[str] = (OCTETS,)
     """Of a bare body; the first is that of answers."""
@@ -90,8 +92,14 @@ class MediaField:
         return None
 
     def share_key(self, value: Any) -> Hashable:
-        """What must be equal for two rows to share this file."""
-        return bytes(value) if isinstance(value, bytearray | memoryview) else value
+        """What must be equal for two rows to share this file, as it came. Raises BadInput."""
+        if isinstance(value, str) and is_url(value):
+            return value
+        return self.told_by(self._part(value))
+
+    def told_by(self, part: Part) -> Hashable:
+        """What of a file tells it from others: here its content, whatever its sender calls it."""
+        return part.content
 
     def gather(self, columns: Sequence[Any]) -> list[Any]:
         """Decode the files of several calls."""
@@ -139,7 +147,7 @@ def read_text(text: str, what: str, fetch: Fetch | None = None) -> Part:
     Raises:
         BadInput: it is none of these.
     """
-    if text[:6].lower().startswith(_URLS):
+    if is_url(text):
         if fetch is None:
             raise BadInput(where=what, expected="base64 or a data URL", found="another URL")
         return fetch(text)
@@ -156,6 +164,11 @@ def read_text(text: str, what: str, fetch: Fetch | None = None) -> Part:
     content_type, *rest = head.split(";")
     names = [unquote(p[5:]) for p in rest if p.startswith("name=")]
     return Part(content, safe_name(names[0], what) if names else "", content_type.lower())
+
+
+def is_url(text: str) -> bool:
+    """Whether a text names a file instead of holding it."""
+    return text[:6].lower().startswith(_URLS)
 
 
 def data_url(part: Part) -> str:

@@ -9,7 +9,7 @@ other way. A type without kinds has no twin and is none of this module's busines
 import enum
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -265,6 +265,8 @@ def _shadow(kind: Any, hints: Mapping[str, Any], inner: Mapping[str, Twin | None
 class NestedField(ValueField):
     """A value with kinds inside."""
 
+    is_told_encoded = True
+
     def __init__(self, annotation: Any, twin: Twin) -> None:
         super().__init__(twin.kind)
         self.default_type = annotation
@@ -298,6 +300,7 @@ class OptionalField:
     """A file, or None."""
 
     is_json = False
+    is_told_encoded = True
     dtype = "bytes"
     shape: tuple[int, ...] = ()
 
@@ -307,7 +310,10 @@ class OptionalField:
         self.default_type = type(None)
         self.media_types = field.media_types
         self.key, self.from_media, self.from_file = field.key, field.from_media, field.from_file
-        self.share_key = field.share_key
+
+    def share_key(self, value: Any) -> Hashable:
+        """What must be equal for two rows to share this file, or none. Raises BadInput."""
+        return None if value is None else self._field.share_key(value)
 
     def fetch_with(self, fetch: Fetch) -> None:
         """Let the file be got by its URL."""

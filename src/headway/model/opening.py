@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from headway import plugins
 from headway.config import ModelSpec
 from headway.errors import BundleError, ConfigError, HeadwayError, ModelFailed
 from headway.model import example, source
@@ -28,7 +29,7 @@ from headway.model.predictor import (
     source_folder,
     traits_of,
 )
-from headway.model.signature import Signature, of_tensors, read_signature
+from headway.model.signature import Signature, of_tensors, read_explain, read_signature
 from headway.model.weights import Options
 from headway.model.wire import Wire
 
@@ -46,6 +47,13 @@ class Opened:
     """What its operator should know: why rows are not merged."""
     device: str = "cpu"
     """Where it runs, as far as is known."""
+    explain: "Opened | None" = None
+    """The other question that its predictor answers."""
+
+    @property
+    def questions(self) -> Sequence["Opened"]:
+        """All that it can be asked."""
+        return (self,) if self.explain is None else (self, self.explain)
 
     @property
     def signature(self) -> Signature:
@@ -94,7 +102,8 @@ def open_spec(spec: ModelSpec, threads: int = 1, may_spin: bool = False) -> Open
         opened = _opened(_find(where.root, file, name), where, spec.name, spec.version)
     else:
         opened = _open_file(file, where, spec)
-    opened.wire.max_rows = spec.settings.max_request_rows
+    for question in opened.questions:
+        question.wire.max_rows = spec.settings.max_request_rows
     return opened
 
 
@@ -127,6 +136,9 @@ def open_predictor(what: Any, options: Options | None = None, name: str = "") ->
 def _opened(what: Any, where: Place, name: str, version: str) -> Opened:
     signature = read_signature(what)
     check_lengths(signature)
+    explained = read_explain(what)
+    if explained is not None:
+        check_lengths(explained)
     predict = what
     if isinstance(what, type):
         predictor = _made(what)
@@ -137,7 +149,28 @@ def _opened(what: Any, where: Place, name: str, version: str) -> Opened:
     wire = Wire(signature, name=name, version=version, examples=examples)
     if wire.has_lengths:
         _prove_padding(wire, predict, examples)
-    return Opened(wire, predict, signature.thread_safe, examples, device=where.options.device)
+    explain = None
+    if explained is not None:
+        explain = _explaining(explained, wire, predictor.explain)
+        wire.description = replace(wire.description, explain=explain.description)
+    is_safe, device = signature.thread_safe, where.options.device
+    return Opened(wire, predict, is_safe, examples, device=device, explain=explain)
+
+
+def _explaining(signature: Signature, wire: Wire, explain: Callable[..., Any]) -> Opened:
+    """The other question, about the same model; its examples are those that it takes."""
+    names = {p.name for p in signature.parameters}
+    needed = {p.name for p in signature.parameters if not p.is_optional}
+    examples = [
+        {name: value for name, value in example.items() if name in names}
+        for example in wire.description.examples
+        if needed <= example.keys()
+    ]
+    model = wire.description
+    asked = Wire(signature, name=model.name, version=model.version, examples=examples)
+    if asked.has_lengths:
+        _prove_padding(asked, explain, examples)
+    return Opened(asked, explain, signature.thread_safe, examples)
 
 
 def _prove_padding(wire: Wire, predict: Callable[..., Any], examples: Sequence[Any]) -> None:
@@ -169,7 +202,13 @@ def _load(predictor: Predictor) -> None:
 
 
 def _failed(what: str, error: BaseException) -> ModelFailed:
-    return ModelFailed(f"{what} raised {type(error).__name__}: {error}")
+    return ModelFailed(f"{what} {_raised(error)}")
+
+
+def _raised(error: BaseException) -> str:
+    """What the author's code raised, in words; of a library that lacks, also how to get it."""
+    advice = plugins.advice(error) if isinstance(error, ModuleNotFoundError) else ""
+    return f"raised {type(error).__name__}: {error}{advice}"
 
 
 def _open_file(file: str, where: Place, spec: ModelSpec) -> Opened:
@@ -241,9 +280,7 @@ def _import(path: Path, root: Path) -> ModuleType:
     # The author's own code may raise anything; whoever opens the model learns of it.
     except (Exception, SystemExit) as e:
         del sys.modules[name]
-        raise BundleError(
-            path=path.name, problem=f"importing it raised {type(e).__name__}: {e}"
-        ) from e
+        raise BundleError(path=path.name, problem=f"importing it {_raised(e)}") from e
     return module
 
 

@@ -53,6 +53,8 @@ class Predictor:
     """Lower-case names of the request headers that the Context shall have."""
 
     predict: Callable[..., Any]
+    explain: Callable[..., Any]
+    """May be left out. Tells why `predict` answers as it does; it has a signature of its own, and answers no stream."""
 
     _place: Place | None = None
 

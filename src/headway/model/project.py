@@ -34,6 +34,8 @@ class Project:
     server: Layer = field(default_factory=dict)
     """What its headway.yaml says of the server."""
     dependencies: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """Absolute paths of the targets' own headway.yaml that were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,13 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """What a folder with a headway.yaml says."""
+    """What a folder says, by its headway.yaml or without."""
 
     models: tuple[_Found, ...]
     server: Layer = field(default_factory=dict)
     dependencies: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """Its absolute path; nothing where there is none."""
 
 
 def find_models(target: str, *layers: Layer) -> Project:
@@ -81,7 +85,7 @@ def find_models(target: str, *layers: Layer) -> Project:
         ModelSpec(m.name, str(m.root), m.source, config.read(ModelSettings, m.settings, *layers))
         for m in folder.models
     )
-    return Project(specs, str(root.resolve()), folder.server, folder.dependencies)
+    return Project(specs, str(root.resolve()), folder.server, folder.dependencies, folder.files)
 
 
 def join(projects: Sequence[Project]) -> Project:
@@ -106,6 +110,7 @@ def join(projects: Sequence[Project]) -> Project:
         projects[0].root,
         servers[0] if servers else {},
         tuple(d for one in projects for d in one.dependencies),
+        tuple(f for one in projects for f in one.files),
     )
 
 
@@ -167,6 +172,10 @@ def _check_format(path: Path, where: str) -> None:
     """Say that nothing opens a model, before a server is started for it."""
     if formats.runtime_of(path):
         return
+    if path.name == FILE:
+        raise ConfigError(
+            where=where, problem=f"give the folder that it lies in, {str(path.parent)!r}"
+        )
     if path.is_dir():
         problem = f"{path.name!r} is no model's folder"
     elif formats.is_claimed(path.name):
@@ -183,8 +192,13 @@ def _name_from(path: Path, where: str) -> str:
 
 
 def _in_folder(folder: Path, prefix: str) -> _Folder:
-    if not folder.joinpath(FILE).is_file():
+    file = folder / FILE
+    if not file.exists() and not file.is_symlink():
         return _Folder((_only_file(folder),))
+    # Or its settings, keys among them, would be as if they had not been written.
+    if not file.is_file():
+        problem = "can't be read: it is a folder, a link to nothing, or otherwise no file"
+        raise ConfigError(where=f"{prefix}{FILE}", problem=problem)
     return _File(folder, prefix).read()
 
 
@@ -228,6 +242,7 @@ class _File:
             tuple(replace(m, settings={**m.settings, **settings, **m.entry}) for m in found),
             self._settings(ServerSettings, server, "server.", ()),
             tuple(self._dependencies(given)),
+            (str(self.folder.resolve() / FILE),),
         )
 
     def _models(self, given: Mapping[str, Node]) -> list[_Found]:

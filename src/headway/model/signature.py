@@ -9,7 +9,7 @@ import collections.abc
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -96,18 +96,19 @@ class Signature:
         return next((p for p in self.parameters if isinstance(p.field, SeriesField)), None)
 
 
-def read_signature(what: Any) -> Signature:
+def read_signature(what: Any, method: str = "predict") -> Signature:
     """Read a Predictor class or instance, or an annotated function.
 
     Args:
         what: the predictor.
+        method: which of a Predictor's methods is asked.
 
     Raises:
         SignatureError: it can't be served.
     """
     is_class = isinstance(what, type)
     name = what.__name__ if is_class or inspect.isroutine(what) else type(what).__name__
-    function = _function_of(what, name)
+    function = _function_of(what, name, method)
     hints = _hints(function, name)
     parameters, context = _parameters(function, hints, name, has_self=is_class)
     is_batched = any(p.is_batched for p in parameters)
@@ -129,6 +130,17 @@ def read_signature(what: Any) -> Signature:
         deterministic=traits.deterministic,
         thread_safe=traits.thread_safe,
     )
+
+
+def read_explain(what: Any) -> Signature | None:
+    """The signature of a Predictor's `explain`; None where it has none. Raises SignatureError."""
+    if not isinstance(what, type) or not hasattr(what, "explain"):
+        return None
+    signature = read_signature(what, "explain")
+    if signature.is_stream:
+        advice = "answer one explanation an item"
+        raise SignatureError(where=f"{what.__name__}.explain", found="a stream", advice=advice)
+    return replace(signature, doc=inspect.cleandoc(what.explain.__doc__ or ""))
 
 
 def faults(what: Any) -> list[tuple[str, SignatureError]]:
@@ -208,11 +220,11 @@ def _tensor_field(spec: TensorSpec, has_rows: bool) -> Field:
     return field
 
 
-def _function_of(what: Any, name: str) -> Callable[..., Any]:
+def _function_of(what: Any, name: str, method: str = "predict") -> Callable[..., Any]:
     is_predictor = isinstance(what, Predictor) or (
         isinstance(what, type) and issubclass(what, Predictor)
     )
-    function = getattr(what, "predict", None) if is_predictor else what
+    function = getattr(what, method, None) if is_predictor else what
     if not callable(function) or isinstance(function, type):
         found = f"{show(what) if isinstance(what, type) else name} without a predict method"
         advice = "write `def predict(self, ...)` on a hw.Predictor, or an annotated function"

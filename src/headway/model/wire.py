@@ -59,6 +59,9 @@ class Wire:
         self._batched = [p for p in signature.parameters if p.is_batched]
         self._shared = [p for p in signature.parameters if not p.is_batched]
         self._keyed = [p for p in self._batched if any(n < 0 for n in p.field.shape)]
+        self._told_encoded = {
+            p.name for p in signature.parameters if getattr(p.field, "is_told_encoded", False)
+        }
         self._has_keys = signature.is_batched and bool(self._keyed or self._shared)
         self._measured = [p for p in self._batched if getattr(p.field, "length", None)]
         self.has_lengths = bool(self._measured)
@@ -257,7 +260,7 @@ class Wire:
         return [
             (
                 *(p.field.key(call.columns[p.name], row) for p in self._keyed),
-                *(p.field.share_key(self._value(p, call, row)) for p in self._shared),
+                *(self._told_by(p, call, row) for p in self._shared),
             )
             for row in range(call.rows)
         ]
@@ -335,7 +338,16 @@ class Wire:
             parameter.field, "row_types"
         ):  # a table is made of many rows, none is made of one
             return column[row]
-        return parameter.field.share_key(self._value(parameter, call, row))
+        return self._told_by(parameter, call, row)
+
+    def _told_by(self, parameter: Parameter, call: Call, row: int) -> Hashable:
+        """What tells a value from others. Raises BadInput."""
+        if parameter.name not in self._told_encoded:
+            return parameter.field.share_key(self._value(parameter, call, row))
+        try:
+            return parameter.field.share_key(call.columns[parameter.name][row])
+        except CallerError as e:
+            raise placed(e, parameter.name) from e
 
     def item(self, call: Call, row: int) -> dict[str, Any]:
         """Make the arguments of a call for one item. Raises BadInput."""
@@ -415,6 +427,14 @@ class Wire:
         media = preferred(accept, self.description.answer_types)
         return (media, self._table(media, result.values)) if media else None
 
+    def write_values(self, result: Result) -> list[Any]:
+        """Make of the answers what JSON is written of, one a row; with the numbers for which JSON has no words."""
+        try:
+            values = self._output.to_json(result.values)
+            return msgspec.to_builtins(values, enc_hook=plain)  # type: ignore[no-any-return]
+        except (TypeError, ValueError, RecursionError) as e:
+            raise BadOutput(f"the model's answer can't be written as JSON: {e}") from e
+
     def _written(self, value: Any) -> bytes:
         try:
             text = self._encode(value)
@@ -454,7 +474,7 @@ def _from_text(parameter: Parameter, text: str) -> Any:
     try:
         return msgspec.json.decode(text, type=kind)
     except _UNREADABLE:
-        raise BadInput(f"query: input {parameter.name!r}: {plain_error}") from None
+        raise BadInput(f"query: input {parameter.name!r}: {told(plain_error)}") from None
 
 
 Input = tuple[TensorSpec, Parameter, tuple[str, Field]]

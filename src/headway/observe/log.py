@@ -113,6 +113,19 @@ def set_up(
     logging.captureWarnings(True)
 
 
+def report_errors(fd: int, process: str) -> None:
+    """Also write each error, as JSON, to a pipe whose reader keeps the last of them; the descriptor becomes ours.
+
+    Args:
+        fd: the pipe's writing end.
+        process: the name of this process in each line.
+    """
+    writer = LineWriter(fd, process, render_json)
+    writer.setLevel(logging.ERROR)
+    os.close(fd)
+    logging.getLogger().addHandler(writer)
+
+
 def set_level(level: str) -> None:
     """Change the least severe level that is written: debug, info, warning or error."""
     logging.getLogger().setLevel(level.upper())

@@ -7,134 +7,86 @@ literals.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from msgspec import Struct
-
 from headway import errors
 from headway.errors import HeadwayError
-from headway.model.call import Call, Description, Result
-from headway.model.media import Part, takes
+from headway.model.call import Call, Description, Order, Result
+from headway.model.media import Part
+from headway.protocols._errors import (
+    headers_of,
+    public_message,
+    row_error,
+    status_of,
+)
+from headway.protocols._facts import (
+    UNLOADED,
+    Facts,
+    Plan,
+    Stats,
+    Tuning,
+)
+from headway.protocols._messages import (
+    EVENTS,
+    FORM,
+    JSON,
+    Ask,
+    Job,
+    Reply,
+    Route,
+    Terms,
+    check_media,
+    is_json,
+    media_of,
+    rfc3339,
+)
+
+__all__ = [
+    "EVENTS",
+    "FORM",
+    "JSON",
+    "UNLOADED",
+    "Ask",
+    "Asking",
+    "Choosing",
+    "Codec",
+    "Deviating",
+    "Ending",
+    "Facts",
+    "Heading",
+    "Job",
+    "Ordering",
+    "Plan",
+    "Queueing",
+    "Reply",
+    "Route",
+    "Selecting",
+    "Stats",
+    "Targeting",
+    "Terms",
+    "Tuning",
+    "Wire",
+    "check_media",
+    "chunk_last",
+    "ending",
+    "headers_of",
+    "is_json",
+    "media_of",
+    "path_of",
+    "public_message",
+    "rendered",
+    "rfc3339",
+    "row_error",
+    "serves",
+    "status_of",
+    "stream_headers",
+]
 
 log = logging.getLogger(__name__)
-
-JSON = "application/json"
-FORM = "multipart/form-data"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One line of a protocol's route table.
-
-    `path` is a template: a segment `{model}` or `{version}` takes one path segment, percent-decoded
-    once and checked by us; where a literal segment and a template fit, the literal wins. `op` names
-    what is asked; `is_local` ops are answered in the gateway by `Codec.answer`, all others travel
-    to a worker. `needs_probe` asks for a real round trip to the workers first (readiness). `has_media`
-    says that a body is JSON or of one of the model's media types, so that others are refused by their head.
-    """
-
-    method: str
-    path: str
-    op: str
-    is_local: bool = False
-    needs_probe: bool = False
-    has_media: bool = False
-    is_socket: bool = False
-    """A WebSocket: the model takes a stream of items, and the query holds its other inputs."""
-
-
-class Ask(Struct):
-    """One request as a codec sees it."""
-
-    op: str
-    model: str
-    version: str
-    """As asked for in the path; "" where the path names none."""
-    body: bytes | memoryview
-    headers: Mapping[str, str]
-    """Lower-case names; only those that the codec, or the predictor's Context, declares."""
-    query: str = ""
-    request_id: str = ""
-
-
-class Reply(Struct):
-    """One answer as bytes."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    headers: Sequence[tuple[str, str]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What one model has done since the server started; times in seconds."""
-
-    inferences: int = 0
-    """Rows answered."""
-    executions: int = 0
-    """Model calls."""
-    successes: int = 0
-    failures: int = 0
-    success_s: float = 0.0
-    fail_s: float = 0.0
-    queue_s: float = 0.0
-    decode_s: float = 0.0
-    compute_s: float = 0.0
-    encode_s: float = 0.0
-    last_inference_ms: int = 0
-    """Milliseconds since the epoch."""
-    cache_hits: int = 0
-    """Requests that another one's answer answered: a kept one, or that of an equal one under way."""
-    cache_misses: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the gateway knows when it answers by itself."""
-
-    descriptions: Mapping[str, Mapping[str, Description]]
-    """By model name, then version; the last version is the one that is asked by default."""
-    ready: Mapping[str, bool]
-    """By model name; a real round trip for routes that need a probe."""
-    is_server_ready: bool
-    stats: Mapping[str, Stats]
-    server_version: str
-    failures: Mapping[str, str] = field(default_factory=dict)
-    """Why a model has been given up, by name."""
-
-    def description(self, model: str, version: str) -> Description:
-        """What is known of a version of a model; of the default one for "".
-
-        Raises:
-            UnknownModel: there is no such model.
-            UnknownVersion: the model has no such version.
-            NotReady: no worker has told yet what the model looks like.
-            GivenUp: and none ever will.
-        """
-        versions = self.descriptions.get(model)
-        if versions is None:
-            known = ", ".join(sorted(self.descriptions)) or "none"
-            raise errors.UnknownModel(model=model, known=known)
-        if version and version not in versions:
-            known = ", ".join(versions) or "none"
-            raise errors.UnknownVersion(model=model, version=version, known=known)
-        if not versions and model in self.failures:
-            raise errors.GivenUp(model=model, reason=self.failures[model])
-        if not versions:
-            raise errors.NotReady(model=model, reason="it is being loaded")
-        return versions[version or list(versions)[-1]]
-
-    def check_ready(self, model: str, version: str) -> None:
-        """Raise NotReady (or GivenUp, UnknownModel, UnknownVersion) unless a model can answer now."""
-        self.description(model, version)
-        if model in self.failures:
-            raise errors.GivenUp(model=model, reason=self.failures[model])
-        if not self.ready.get(model, False):
-            raise errors.NotReady(model=model, reason="no worker answers")
+_HOLE = re.compile(r"\{(\w+)\}")
 
 
 class Wire(Protocol):
@@ -170,6 +122,10 @@ class Wire(Protocol):
 
     def write_json(self, result: Result, *, is_single: bool) -> bytes:
         """The answer as JSON: the value itself, or a list of them."""
+        ...
+
+    def write_values(self, result: Result) -> list[Any]:
+        """What JSON is written of, one a row; NaN and infinities are still there."""
         ...
 
     def write_media(self, accept: str, result: Result) -> tuple[str, bytes] | None:
@@ -221,6 +177,93 @@ class Codec(Protocol):
         ...
 
 
+class Targeting(Protocol):
+    """What a protocol module has besides, if a route of it `names_in_body`.
+
+    Here, `Ask.headers` has the names of all models under ":models", with a space between them.
+    """
+
+    def target(self, ask: Ask) -> tuple[str, str]:
+        """The model and the version that a body names; "" for what it leaves open. Called in the gateway.
+
+        Raises:
+            CallerError: nobody can tell.
+        """
+        ...
+
+
+class Queueing(Protocol):
+    """What a protocol module has besides, if a route of it has to do with jobs. All is called in the gateway."""
+
+    def terms(self, ask: Ask) -> Terms:
+        """What a request says of its job, its body being as it was sent. Raises CallerError."""
+        ...
+
+    def state(self, ask: Ask, job: Job) -> Reply:
+        """What is answered to `ask` of a job that was taken, looked at or cancelled, and told to a webhook.
+
+        The machinery gives the status 202 to a job that was just taken. Raises CallerError.
+        """
+        ...
+
+    def conclude(self, ask: Ask, job: Job) -> Reply:
+        """The answer of a job that has ended, from the worker's own (`job.reply`): given to who waits, and kept."""
+        ...
+
+    def mark(self, ask: Ask, job: Job) -> bytes:
+        """What a streamed answer says of its job when it begins, and when it has ended."""
+        ...
+
+
+class Ending(Protocol):
+    """What a protocol module has besides, if its streams say that they have ended."""
+
+    def chunk_last(self, ask: Ask, call: Call, wire: Wire) -> bytes:
+        """Write what follows the last item of a stream that has ended well; nothing, if empty."""
+        ...
+
+
+class Heading(Protocol):
+    """What a protocol module has besides, if its streams have headers."""
+
+    def stream_headers(self, ask: Ask, wire: Wire) -> Sequence[tuple[str, str]]:
+        """The headers of a stream, but for its content type."""
+        ...
+
+
+class Ordering(Protocol):
+    """What a protocol module has besides, if a route of it is an operator's order."""
+
+    def order(self, ask: Ask, facts: Facts) -> Order:
+        """What the operator wants. Raises CallerError."""
+        ...
+
+    def obeyed(self, ask: Ask, facts: Facts) -> Reply:
+        """Say that it has been done; the facts are those of afterwards."""
+        ...
+
+
+class Choosing(Protocol):
+    """What a protocol module has besides, if an operator may choose how it speaks (the setting `dialect`)."""
+
+    CHOICES: Mapping[str, Sequence[str]]
+    """By name what can be chosen, the default first."""
+
+
+class Deviating(Protocol):
+    """What a protocol module has besides, if its specification gives an error another status than the one table."""
+
+    STATUSES: Mapping[type[HeadwayError], int]
+
+
+class Selecting(Protocol):
+    """What a protocol module has besides, if it has no words for most models."""
+
+    def serves(self, model: Description) -> bool:
+        """Whether it answers for a model."""
+        ...
+
+
 class Asking(Protocol):
     """What a protocol module may have besides: the other way round, for checks, load and clients."""
 
@@ -241,38 +284,21 @@ class Asking(Protocol):
 
 
 def path_of(routes: Sequence[Route], ask: Ask) -> str:
-    """The path on which a question is asked: that of its op that names a version, where it has one.
+    """The path on which a question is asked: that of its op which names a version, if the question does.
+
+    In a dialect whose paths name no version, the one without. What else a path names is "any".
 
     Raises:
         UnknownPath: there is none.
     """
-    for route in routes:
-        if route.op == ask.op and ("{version}" in route.path) == bool(ask.version):
-            model, version = (quote(name, safe="") for name in (ask.model, ask.version))
-            return route.path.replace("{model}", model).replace("{version}", version)
-    raise errors.UnknownPath
-
-
-_STATUS: Mapping[type[HeadwayError], int] = {
-    errors.Unauthorized: 401,
-    errors.UnknownModel: 404,
-    errors.UnknownVersion: 404,
-    errors.UnknownPath: 404,
-    errors.MethodNotAllowed: 405,
-    errors.TooLarge: 413,
-    errors.UnsupportedMedia: 415,
-    errors.ForeignOrigin: 403,
-    errors.Misdirected: 421,
-    errors.NoHandshake: 426,
-    errors.Cancelled: 499,
-    errors.CallerError: 400,
-    errors.QueueFull: 429,
-    errors.BusyError: 503,
-    errors.GivenUp: 503,
-    errors.DeadlineError: 504,
-    errors.WorkerError: 503,
-    errors.HeadwayError: 500,
-}
+    paths = [route.path for route in routes if route.op == ask.op]
+    versioned = [path for path in paths if "{version}" in path]
+    others = [path for path in paths if path not in versioned]
+    wanted: list[str] = [*(versioned if ask.version else ()), *others]
+    if not wanted:
+        raise errors.UnknownPath
+    held = {"model": quote(ask.model, safe=""), "version": quote(ask.version, safe="")}
+    return _HOLE.sub(lambda hole: held.get(hole[1], "any"), wanted[0])
 
 
 def rendered(codec: Codec, ask: Ask, error: HeadwayError) -> Reply:
@@ -296,74 +322,19 @@ def ending(codec: Codec, ask: Ask, error: HeadwayError) -> bytes:
         return b""
 
 
-def is_json(content_type: str) -> bool:
-    """Whether a content type names JSON; none at all does."""
-    media = media_of(content_type)
-    return not content_type or media == JSON or media.endswith("+json")
+def chunk_last(codec: Codec, ask: Ask, call: Call, wire: Wire) -> bytes:
+    """What follows the last item of a stream; nothing, where the codec is no `Ending`."""
+    write = getattr(codec, "chunk_last", None)
+    return bytes(write(ask, call, wire)) if write is not None else b""
 
 
-def media_of(content_type: str) -> str:
-    """A content type without its parameters, in lower case."""
-    return content_type.partition(";")[0].strip().lower()
+def stream_headers(codec: Codec, ask: Ask, wire: Wire) -> Sequence[tuple[str, str]]:
+    """The headers of a stream; none, where the codec is no `Heading`."""
+    write = getattr(codec, "stream_headers", None)
+    return tuple(write(ask, wire)) if write is not None else ()
 
 
-def check_media(content_type: str, model: Description) -> None:
-    """Refuse a body that is neither JSON nor of the model's media types. Raises UnsupportedMedia."""
-    media = media_of(content_type)
-    if not is_json(content_type) and media != FORM and not takes(media, model.media_types):
-        expected = ", ".join((JSON, FORM, *model.media_types))
-        raise errors.UnsupportedMedia(what="content type", found=media, expected=expected)
-
-
-def status_of(error: HeadwayError) -> int:
-    """The HTTP status of an error: that of its nearest class in the one table."""
-    return next(_STATUS[c] for c in type(error).__mro__ if c in _STATUS)
-
-
-def headers_of(error: HeadwayError) -> tuple[tuple[str, str], ...]:
-    """The headers that an error's status asks for (RFC 9110 sections 10.2.3, 10.2.1, 11.6.1 and 15.5.22)."""
-    if isinstance(error, errors.BusyError):
-        return (("retry-after", str(max(1, round(error.retry_after_s)))),)
-    if isinstance(error, errors.MethodNotAllowed):
-        return (("allow", str(error.fields.get("allow", ""))),)
-    if isinstance(error, errors.NoHandshake):
-        return (("upgrade", "websocket"), ("sec-websocket-version", "13"))
-    if isinstance(error, errors.Unauthorized):
-        return (("www-authenticate", "Bearer"),)
-    return ()
-
-
-_TOLD = (
-    errors.CallerError,
-    errors.BusyError,
-    errors.DeadlineError,
-    errors.OutOfMemory,
-    errors.BadOutput,
-    errors.ModelCrashed,
-    errors.GivenUp,
-    errors.WorkerLost,
-    errors.ServerStopped,
-)
-"""Errors whose messages are our words; others may hold a path or the text of an exception."""
-
-
-def public_message(error: HeadwayError) -> str:
-    """What a caller may read of an error: its message, or a set phrase where that could leak."""
-    if isinstance(error, _TOLD):
-        text = error.message
-    elif isinstance(error, errors.ModelError):
-        text = errors.ModelFailed().message
-    else:
-        text = errors.InternalError().message
-    return f"row {error.fields['row']}: {text}" if "row" in error.fields else text
-
-
-def row_error(call: Call, result: Result) -> HeadwayError:
-    """The error that stands for a request of which some rows failed: the first row's, naming it."""
-    row = min(result.errors)
-    error = result.errors[row]
-    if call.is_single:
-        return error
-    told = type(error)(error.message, **{**error.fields, "row": row})
-    told.__cause__ = error
-    return told
+def serves(codec: Codec, model: Description) -> bool:
+    """Whether a codec has words for a model; all are served by one that is not `Selecting`."""
+    says: Callable[[Description], bool] = getattr(codec, "serves", lambda model: True)
+    return says(model)

@@ -34,10 +34,7 @@ class _Tensor(NamedTuple):
 def write_ask(model: Description, items: Sequence[Mapping[str, Any]], *, is_binary: bool) -> Ask:
     """Write a question about items. Raises BadInput: their tensors do not stack, or are not what is asked for."""
     op = "infer_stream" if model.is_stream else "infer"
-    try:
-        tensors = list(_tensors(model, items))
-    except (TypeError, ValueError, AttributeError) as e:
-        raise BadInput(f"an item is not what the schema says: {e}") from e
+    tensors = _stacked(model, items)
     if not is_binary:
         body = msgspec.json.encode({"inputs": [_in_json(t) for t in tensors]})
         return Ask(op, model.name, "", body, {"content-type": JSON})
@@ -49,6 +46,18 @@ def write_ask(model: Description, items: Sequence[Mapping[str, Any]], *, is_bina
     head = msgspec.json.encode({"inputs": inputs, "parameters": {"binary_data_output": True}})
     headers = {"content-type": "application/octet-stream", _LENGTH: str(len(head))}
     return Ask(op, model.name, "", b"".join([head, *pieces]), headers)
+
+
+def blocks_of(model: Description, items: Sequence[Mapping[str, Any]]) -> dict[str, Block]:
+    """Items as tensors by name, with the rows in front; numbers unchecked. Raises BadInput as `write_ask`."""
+    return {tensor.spec.name: tensor.block for tensor in _stacked(model, items)}
+
+
+def _stacked(model: Description, items: Sequence[Mapping[str, Any]]) -> list[_Tensor]:
+    try:
+        return list(_tensors(model, items))
+    except (TypeError, ValueError, AttributeError) as e:
+        raise BadInput(f"an item is not what the schema says: {e}") from e
 
 
 def _named(tensor: _Tensor) -> dict[str, Any]:
@@ -185,8 +194,8 @@ def _rows(model: Description, output: Mapping[str, Any], data: list[Any]) -> lis
     spec = next(s for s in model.outputs if s.name == output["name"])
     shape: list[int] = output["shape"] if spec.has_rows else [1, *output["shape"]]
     if output["datatype"] == "BYTES":
-        schema = _output_schema(model, spec.name)
-        data = [_text(element, spec, is_base64=_is_base64(schema)) for element in data]
+        is_base64 = holds_base64(model, spec.name)
+        data = [_text(element, spec, is_base64=is_base64) for element in data]
     if len(data) != math.prod(shape):
         raise BadOutput(expected=f"{math.prod(shape)} elements", found=len(data))
     return _nested(data, shape)
@@ -200,10 +209,12 @@ def _text(element: bytes | str, spec: TensorSpec, *, is_base64: bool) -> Any:
     return base64.b64encode(element).decode() if is_base64 else element.decode()
 
 
-def _output_schema(model: Description, name: str) -> Mapping[str, Any]:
+def holds_base64(model: Description, name: str) -> bool:
+    """Whether an output holds bytes, which are base64 in JSON."""
     root = model.output_schema
     whole = resolved(root, root)
-    return resolved(whole.get("properties", {}).get(name, {}), root) if is_object(model) else whole
+    part = whole.get("properties", {}).get(name, {})
+    return _is_base64(resolved(part, root) if is_object(model) else whole)
 
 
 def _nested(flat: list[Any], shape: Sequence[int]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""multipart/form-data (RFC 7578) as parts. Not a protocol by itself: only the native one speaks it.
+"""multipart/form-data (RFC 7578) as parts. Not a protocol by itself: several take it.
 
 The parser is `multipart`, in its strict mode, with our limits. Not here: what a part means to an input.
 """

@@ -1,4 +1,4 @@
-"""What V2 tells of a server and its models: health, metadata, statistics. Not a protocol by itself.
+"""What V2 tells of a server and its models: health, metadata, configuration, statistics. Not a protocol by itself.
 
 Specification: kserve/open-inference-protocol (2025-05), inference_rest.md, "Server Metadata" and
 "Model Metadata", below "OIP"; triton-inference-server/server,
@@ -13,7 +13,16 @@ from headway.model.call import Description, TensorSpec
 from headway.protocols import Ask, Facts, Stats
 from headway.protocols._tensors import DATATYPES
 
-EXTENSIONS = ("binary_tensor_data", "parameters", "statistics")
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "statistics",
+    "logging",
+    "trace",
+)
 
 
 def describe(ask: Ask, facts: Facts) -> Mapping[str, Any]:
@@ -32,6 +41,8 @@ def describe(ask: Ask, facts: Facts) -> Mapping[str, Any]:
             return {"models": list(facts.descriptions)}
         case "stats":
             return {"model_stats": _statistics(ask, facts)}
+        case "config":
+            return _config(facts.description(ask.model, ask.version), facts)
         case "model":
             return _metadata(facts.description(ask.model, ask.version), facts)
     return {"name": "headway", "version": facts.server_version, "extensions": EXTENSIONS}
@@ -52,6 +63,35 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
     shape = [-1, *spec.shape] if spec.has_rows else spec.shape
     tensor = {"name": spec.name, "datatype": DATATYPES.get(spec.dtype, spec.dtype), "shape": shape}
     return {**tensor, "parameters": {"content_type": "json"}} if spec.is_json else tensor
+
+
+def _config(model: Description, facts: Facts) -> dict[str, Any]:
+    """What is true here of a `ModelConfig` (model_config.proto), as its JSON form; rows are no dimension of it."""
+    plan = facts.plans[model.name]
+    has_rows = all(spec.has_rows for spec in (*model.inputs, *model.outputs))
+    kind = "KIND_GPU" if plan.device.startswith("cuda") else "KIND_CPU"
+    batching = {
+        "preferred_batch_size": [plan.max_rows],
+        "max_queue_delay_microseconds": round(plan.hold_s * 1e6),
+    }
+    return {
+        "name": model.name,
+        "platform": model.platform,
+        "backend": "headway",
+        "version_policy": {"latest": {"num_versions": 1}},
+        "max_batch_size": plan.max_request_rows if has_rows else 0,
+        "input": [{**_tensor_config(s), "optional": s.is_optional} for s in model.inputs],
+        "output": [_tensor_config(spec) for spec in model.outputs],
+        "instance_group": [{"name": model.name, "kind": kind, "count": plan.workers, "gpus": []}],
+        **({"dynamic_batching": batching} if has_rows else {}),
+        "model_transaction_policy": {"decoupled": model.is_stream},
+    }
+
+
+def _tensor_config(spec: TensorSpec) -> dict[str, Any]:
+    datatype = DATATYPES.get(spec.dtype, spec.dtype)
+    type_ = "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}"
+    return {"name": spec.name, "data_type": type_, "dims": spec.shape}
 
 
 def _statistics(ask: Ask, facts: Facts) -> list[dict[str, Any]]:

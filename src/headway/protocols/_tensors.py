@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headway.errors import BadInput, BadOutput
-from headway.model.call import Block
+from headway.model.call import Block, TensorSpec
 from headway.model.wording import told
 
 LARGE_BYTES = 16 * 1024
@@ -256,6 +256,28 @@ def read_binary(name: str, datatype: str, shape: Sequence[int], piece: memoryvie
     if datatype == "BOOL" and bytes(piece).translate(None, b"\0\1"):
         raise bad(name, "bytes 0 or 1", "another")
     return piece
+
+
+def read_raw(specs: Sequence[TensorSpec], body: bytes | memoryview) -> dict[str, Block]:
+    """Binary: a body that is one tensor of batch 1; its size gives a free dimension. Raises BadInput."""
+    if len(specs) != 1:
+        expected = "JSON, since the model has several inputs"
+        raise BadInput(where="body", expected=expected, found="a raw tensor")
+    spec = specs[0]
+    shape = [*([1] if spec.has_rows else []), *spec.shape]
+    size = math.prod(n for n in shape if n != -1)
+    if spec.dtype == "bytes":
+        if -1 in shape or size != 1:
+            raise bad(spec.name, "one element a row, for a raw body", f"shape {shape}")
+        return {spec.name: Block("bytes", tuple(shape), [bytes(body)])}
+    datatype = DATATYPES[spec.dtype]
+    item_bytes = size * TYPES[datatype].size_bytes
+    if shape.count(-1) > 1 or not item_bytes:
+        raise bad(spec.name, "at most one free dimension, for a raw body", f"shape {shape}")
+    if -1 in shape:
+        shape[shape.index(-1)] = len(body) // item_bytes
+    data = read_binary(spec.name, datatype, shape, memoryview(body))
+    return {spec.name: Block(spec.dtype, tuple(shape), data)}
 
 
 def _read_elements(name: str, count: int, piece: memoryview) -> list[bytes]:

@@ -13,30 +13,44 @@ from urllib.parse import parse_qs
 import msgspec
 
 from headway.errors import BadInput, BadOutput, CallerError, HeadwayError
-from headway.model.call import Call, Description, Result
+from headway.model.call import EXPLAIN, Call, Description, Order, Result
 from headway.model.counting import count_rows, may_exceed
 from headway.protocols import (
     FORM,
     JSON,
     Ask,
     Facts,
+    Job,
     Reply,
     Route,
+    Terms,
     Wire,
     headers_of,
     is_json,
     media_of,
     public_message,
+    rfc3339,
     row_error,
     status_of,
 )
 from headway.protocols._form import read_parts
 
 ROUTES: Sequence[Route] = (
-    Route("POST", "/models/{model}/predict", "predict", has_media=True),
-    Route("POST", "/models/{model}/versions/{version}/predict", "predict", has_media=True),
+    Route("POST", "/models/{model}/predict", "predict", has_media=True, job="asked"),
+    Route(
+        "POST",
+        "/models/{model}/versions/{version}/predict",
+        "predict",
+        has_media=True,
+        job="asked",
+    ),
+    Route("POST", "/models/{model}/explain", EXPLAIN, has_media=True),
+    Route("POST", "/models/{model}/versions/{version}/explain", EXPLAIN, has_media=True),
     Route("GET", "/models/{model}/stream", "stream", is_socket=True),
     Route("GET", "/models/{model}/versions/{version}/stream", "stream", is_socket=True),
+    Route("GET", "/jobs/{id}", "job", job="status"),
+    Route("GET", "/jobs/{id}/result", "job_result", job="result"),
+    Route("DELETE", "/jobs/{id}", "job_cancel", job="cancel"),
     Route("GET", "/models", "list", is_local=True),
     Route("GET", "/models/{model}", "describe", is_local=True),
     Route("GET", "/models/{model}/versions/{version}", "describe", is_local=True),
@@ -44,6 +58,8 @@ ROUTES: Sequence[Route] = (
     Route(
         "GET", "/models/{model}/versions/{version}/ready", "ready", is_local=True, needs_probe=True
     ),
+    Route("POST", "/models/{model}/load", "load", is_admin=True),
+    Route("POST", "/models/{model}/unload", "unload", is_admin=True),
 )
 HEADERS: Sequence[str] = ("content-type", "accept")
 
@@ -203,6 +219,41 @@ def render(ask: Ask, error: HeadwayError) -> Reply:
     return Reply(status_of(error), msgspec.json.encode(body), JSON, headers_of(error))
 
 
+# Jobs
+
+
+def terms(ask: Ask) -> Terms:
+    """A webhook is named by a header, and told of the end alone."""
+    return Terms(webhook=ask.headers.get("headway-webhook", ""), events=frozenset({"completed"}))
+
+
+def state(ask: Ask, job: Job) -> Reply:
+    """Tell of a job, and where its answer is once it has ended."""
+    body: dict[str, Any] = {"id": job.id, "model": job.model, "status": job.status}
+    for name, at_s in (
+        ("created_at", job.created_s),
+        ("started_at", job.started_s),
+        ("ended_at", job.ended_s),
+    ):
+        body[name] = None if at_s is None else rfc3339(at_s)
+    if job.has_ended and job.reply is not None:
+        body |= {"result": f"/jobs/{job.id}/result", "result_status": job.reply.status}
+    if job.has_ended or ask.op == "job":
+        return Reply(200, msgspec.json.encode(body))
+    return Reply(202, msgspec.json.encode(body), JSON, (("retry-after", "1"),))
+
+
+def conclude(ask: Ask, job: Job) -> Reply:
+    """The answer is that of a request that was waited for."""
+    assert job.reply is not None
+    return job.reply
+
+
+def mark(ask: Ask, job: Job) -> bytes:
+    """A stream says nothing of its job."""
+    return b""
+
+
 # The other way round
 
 WAYS: Sequence[str] = ("json",)
@@ -249,6 +300,16 @@ def answer(ask: Ask, facts: Facts) -> Reply:
     return Reply(200, msgspec.json.encode(body))
 
 
+def order(ask: Ask, facts: Facts) -> Order:
+    """Load or unload a model."""
+    return Order("load" if ask.op == "load" else "unload", ask.model)
+
+
+def obeyed(ask: Ask, facts: Facts) -> Reply:
+    """Say in what state the model is now."""
+    return Reply(200, msgspec.json.encode({"name": ask.model, **facts.state(ask.model)._asdict()}))
+
+
 def _line(name: str, facts: Facts) -> dict[str, Any]:
     """One model of the list; TorchServe's and SageMaker's clients read `modelName`, `modelUrl`."""
     versions = list(facts.descriptions[name])
@@ -258,6 +319,7 @@ def _line(name: str, facts: Facts) -> dict[str, Any]:
         "modelUrl": f"/models/{name}",
         "versions": versions,
         "ready": facts.ready.get(name, False),
+        "state": facts.state(name).state,
     }
 
 
@@ -276,4 +338,16 @@ def _details(model: Description, facts: Facts) -> dict[str, Any]:
         "stream": model.is_stream,
         "fed": model.is_fed,
         "idempotent": model.is_idempotent,
+        **({"explain": _explanation(model.explain)} if model.explain else {}),
+    }
+
+
+def _explanation(model: Description) -> dict[str, Any]:
+    return {
+        "doc": model.doc,
+        "input_schema": model.input_schema,
+        "output_schema": model.output_schema,
+        "inputs": model.inputs,
+        "outputs": model.outputs,
+        "batched": model.is_batched,
     }

@@ -1,9 +1,10 @@
-"""The Open Inference Protocol V2 over REST, with binary tensors, parameters and statistics.
+"""The Open Inference Protocol V2 over REST: binary tensors, classification, parameters, statistics, configuration.
 
 Specification: kserve/open-inference-protocol (2025-05), specification/protocol/inference_rest.md,
 below "OIP"; the extensions are triton-inference-server/server,
-docs/protocol/extension_binary_data.md ("Binary"), extension_statistics.md ("Statistics") and
-extension_parameters.md ("Parameters").
+docs/protocol/extension_binary_data.md ("Binary"), extension_classification.md, extension_statistics.md ("Statistics"),
+extension_model_configuration.md and extension_parameters.md ("Parameters"). Operators' verbs are `v2_admin`'s, text
+is `v2_generate`'s.
 
 One decoder reads the request and leaves each tensor's data raw, to be read as its datatype says
 (`_tensors`). Not here: ranks, names and types of the model (the wire table's), arrays, gRPC.
@@ -21,24 +22,16 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
-from headway.errors import BadInput, BadOutput, HeadwayError, QueueFull
+from headway.errors import BadInput, BadOutput
 from headway.model.call import Block, Call, Description, Result, Shape, TensorSpec
 from headway.model.wording import told
-from headway.protocols import (
-    JSON,
-    Ask,
-    Facts,
-    Reply,
-    Route,
-    Wire,
-    headers_of,
-    public_message,
-    row_error,
-    status_of,
-)
+from headway.protocols import Ask, Facts, Reply, Route, Wire, row_error
 from headway.protocols._asking import read_reply, write_ask
+from headway.protocols._classification import classified, count_of
 from headway.protocols._metadata import describe
+from headway.protocols._parameters import asked_timeout_s, check_offered, flag, refused, whole
 from headway.protocols._tensors import (
     DATATYPES,
     LARGE_BYTES,
@@ -48,10 +41,14 @@ from headway.protocols._tensors import (
     lift_data,
     read_binary,
     read_json,
+    read_raw,
     write_binary,
     write_json,
     write_texts,
 )
+from headway.protocols._v2 import STATUSES, chunk_error, render, stream_type
+
+__all__ = ["STATUSES", "chunk_error", "render", "stream_type"]
 
 _MODEL = "/v2/models/{model}"
 _VERSION = _MODEL + "/versions/{version}"
@@ -72,6 +69,8 @@ ROUTES: Sequence[Route] = (
     Route("GET", _VERSION, "model", is_local=True),
     Route("GET", _MODEL + "/stats", "stats", is_local=True),
     Route("GET", _VERSION + "/stats", "stats", is_local=True),
+    Route("GET", _MODEL + "/config", "config", is_local=True),
+    Route("GET", _VERSION + "/config", "config", is_local=True),
 )
 _LENGTH = "inference-header-content-length"
 HEADERS: Sequence[str] = (_LENGTH,)
@@ -128,6 +127,8 @@ class _Memo(Struct, frozen=True):
     is_binary: bool = False
     flags: Mapping[str, bool] = {}
     """`binary_data` by output, where it was given."""
+    classes: Mapping[str, int] = {}
+    """How many are wanted of an output, where its values are not."""
 
 
 _requests = msgspec.json.Decoder(_Request)
@@ -141,11 +142,11 @@ _JSON_ONLY = _Memo()
 def decode(ask: Ask, wire: Wire) -> Call:
     """Read an inference request, with or without binary tensors. Raises BadInput."""
     if wire.description.is_stream != (ask.op == "infer_stream"):
-        raise _refused(ask.op, _other_op(ask.op), "a model that answers otherwise")
+        raise refused(ask.op, _other_op(ask.op), "a model that answers otherwise")
     length = ask.headers.get(_LENGTH)
     size = len(ask.body) if length is None else _header_size(length, len(ask.body))
     if not size and length is not None:
-        call = wire.read_blocks(_raw_block(wire.description.inputs, ask.body))
+        call = wire.read_blocks(read_raw(wire.description.inputs, ask.body))
         call.memo = _Memo(is_binary=True)
         return call
     head: bytes | memoryview = ask.body if length is None else memoryview(ask.body)[:size]
@@ -164,10 +165,9 @@ def decode(ask: Ask, wire: Wire) -> Call:
         memo = _wanted(request, wire.description.outputs)
     timeout_s = None
     if request.parameters:
-        memo = _Memo(
-            memo.id, memo.names, _flag(request.parameters, "binary_data_output"), memo.flags
-        )
-        timeout_s = _timeout_s(request.parameters)
+        is_binary = flag(request.parameters, "binary_data_output")
+        memo = replace(memo, is_binary=is_binary)
+        timeout_s = asked_timeout_s(request.parameters)
     call = wire.read_blocks(_blocks(request.inputs, tail, lifted))
     call.memo = memo
     call.timeout_s = timeout_s
@@ -185,7 +185,7 @@ def _header_size(length: str, body_bytes: int) -> int:
         or int(length) > body_bytes
     ):
         expected = f"one number, at most the body's {body_bytes}"
-        raise _refused("Inference-Header-Content-Length", expected, length[:40])
+        raise refused("Inference-Header-Content-Length", expected, length[:40])
     return int(length)
 
 
@@ -196,11 +196,11 @@ def _blocks(
     blocks: dict[str, Block] = {}
     offset = 0
     if lifted and sum(bytes(tensor.data) in lifted for tensor in inputs) != len(lifted):
-        raise _refused("inference request", "data in an input, once", "data elsewhere")
+        raise refused("inference request", "data in an input, once", "data elsewhere")
     for tensor in inputs:
         name = tensor.name
         if name in blocks:
-            raise _refused("inputs", "each name once", f"{name!r} again")
+            raise refused("inputs", "each name once", f"{name!r} again")
         if tensor.datatype not in TYPES:
             raise bad(name, f"a datatype of {', '.join(TYPES)}", repr(tensor.datatype[:40]))
         if tensor.parameters is not None and _is_binary(tensor, tail):
@@ -209,7 +209,7 @@ def _blocks(
             blocks[name] = _json_block(tensor, lifted)
     # What no input claims may not be dropped in silence.
     if tail is not None and offset != len(tail):
-        raise _refused("binary data", f"{offset} bytes, as the inputs say", str(len(tail)))
+        raise refused("binary data", f"{offset} bytes, as the inputs say", str(len(tail)))
     return blocks
 
 
@@ -220,69 +220,27 @@ def _check_texts(inputs: Sequence[_Input], most: int) -> None:
             raise bad(tensor.name, f"at most {most} elements", str(count)[:40])
 
 
-def _refused(where: str, expected: str, found: str) -> BadInput:
-    return BadInput(where=where, expected=expected, found=found)
-
-
 # Parameters
-
-
-def _flag(parameters: Mapping[str, Any], name: str) -> bool:
-    value = parameters.get(name, False)
-    if not isinstance(value, bool):
-        raise _refused(f"parameter {name!r}", "true or false", repr(value)[:40])
-    return value
-
-
-def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
-    """Check the request's parameters; the time-out among them is in microseconds.
-
-    Parameters: names that the extension reserves for itself are not a client's to use. Sequences
-    are not served, so they are refused rather than forgotten; a priority is checked and left to the
-    header that can steer the queue.
-    """
-    for name in parameters:
-        if name.startswith("shared_memory_"):
-            raise _refused("parameters", "tensors in the body: shared memory is not offered", name)
-        if name.startswith(("sequence_", "triton_")) or name == "headers":
-            raise _refused(f"parameter {name!r}", "no reserved name", name)
-    _whole(parameters, "priority", 0, 2**64)
-    timeout_us = _whole(parameters, "timeout", 1, 2**63)
-    return None if timeout_us is None else timeout_us / 1e6
-
-
-def _whole(parameters: Mapping[str, Any], name: str, low: int, high: int) -> int | None:
-    value = parameters.get(name)
-    if value is None:
-        return None
-    if type(value) is not int or not low <= value < high:
-        found = repr(value)[:40]
-        raise _refused(f"parameter {name!r}", f"an integer from {low} to {high - 1}", found)
-    return value
 
 
 def _wanted(request: _Request, specs: Sequence[TensorSpec]) -> _Memo:
     """OIP: "The output tensors requested for this inference", answered in the asked order."""
-    known = [spec.name for spec in specs]
+    known = {spec.name: spec for spec in specs}
     flags: dict[str, bool] = {}
+    classes: dict[str, int] = {}
     names: list[str] = []
     for wanted in request.outputs or ():
         if wanted.name not in known or wanted.name in names:
-            raise _refused("outputs", f"each once of {', '.join(known)}", repr(wanted.name))
+            raise refused("outputs", f"each once of {', '.join(known)}", repr(wanted.name))
         names.append(wanted.name)
         parameters = wanted.parameters or {}
-        _check_offered(f"output {wanted.name!r}", parameters)
+        check_offered(f"output {wanted.name!r}", parameters)
         if "binary_data" in parameters:
-            flags[wanted.name] = _flag(parameters, "binary_data")
-    return _Memo(UNSET if request.id is None else request.id, names, flags=flags)
-
-
-def _check_offered(where: str, parameters: Mapping[str, Any]) -> None:
-    for name in parameters:
-        if name.startswith("shared_memory_"):
-            raise _refused(where, "tensors in the body: shared memory is not offered", name)
-        if name == "classification":
-            raise _refused(where, "no extension that is not announced", name)
+            flags[wanted.name] = flag(parameters, "binary_data")
+        if count := count_of(wanted.name, parameters, known[wanted.name]):
+            classes[wanted.name] = count
+    id_ = UNSET if request.id is None else request.id
+    return _Memo(id_, names, flags=flags, classes=classes)
 
 
 # Tensors
@@ -299,7 +257,7 @@ def _json_block(tensor: _Input, lifted: Mapping[bytes, bytes]) -> Block:
 
 def _binary_block(tensor: _Input, tail: memoryview, offset: int) -> tuple[Block, int]:
     """Binary: "in the same order as the order of the input or output tensors"."""
-    size = _whole(tensor.parameters or {}, "binary_data_size", 0, 2**63) or 0
+    size = whole(tensor.parameters or {}, "binary_data_size", 0, 2**63) or 0
     if size > len(tail) - offset:
         raise bad(tensor.name, f"binary_data_size of at most {len(tail) - offset}", str(size))
     piece = tail[offset : offset + size]
@@ -309,7 +267,9 @@ def _binary_block(tensor: _Input, tail: memoryview, offset: int) -> tuple[Block,
 
 def _is_binary(tensor: _Input, tail: memoryview | None) -> bool:
     parameters = tensor.parameters or {}
-    _check_offered(f"input {tensor.name!r}", parameters)
+    check_offered(f"input {tensor.name!r}", parameters)
+    if "classification" in parameters:
+        raise bad(tensor.name, "classification of outputs alone", "it of an input")
     if "binary_data_size" not in parameters:
         return False
     if bytes(tensor.data):
@@ -321,27 +281,6 @@ def _is_binary(tensor: _Input, tail: memoryview | None) -> bool:
     return True
 
 
-def _raw_block(specs: Sequence[TensorSpec], body: bytes | memoryview) -> dict[str, Block]:
-    """A body that is one tensor of batch 1; its size gives a free dimension."""
-    if len(specs) != 1:
-        raise _refused("body", "JSON, since the model has several inputs", "a raw tensor")
-    spec = specs[0]
-    shape = [*([1] if spec.has_rows else []), *spec.shape]
-    size = math.prod(n for n in shape if n != -1)
-    if spec.dtype == "bytes":
-        if -1 in shape or size != 1:
-            raise bad(spec.name, "one element a row, for a raw body", f"shape {shape}")
-        return {spec.name: Block("bytes", tuple(shape), [bytes(body)])}
-    datatype = DATATYPES[spec.dtype]
-    item_bytes = size * TYPES[datatype].size_bytes
-    if shape.count(-1) > 1 or not item_bytes:
-        raise bad(spec.name, "at most one free dimension, for a raw body", f"shape {shape}")
-    if -1 in shape:
-        shape[shape.index(-1)] = len(body) // item_bytes
-    data = read_binary(spec.name, datatype, shape, memoryview(body))
-    return {spec.name: Block(spec.dtype, tuple(shape), data)}
-
-
 # Answers
 
 
@@ -350,17 +289,15 @@ def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
     if result.errors:
         raise row_error(call, result)
     memo: _Memo = call.memo or _JSON_ONLY
-    blocks = wire.write_blocks(result)
-    if memo.names:
-        made = dict(blocks)
-        blocks = [(name, made[name]) for name in memo.names]
     pieces: list[bytes | memoryview] = []
     outputs = []
-    for name, block in blocks:
+    for name, block in _wanted_blocks(memo, result, wire):
         # Binary: 'If "binary_data" is specified on an output it overrides this setting.'
         is_binary = memo.flags.get(name, memo.is_binary)
         if is_binary or block.dtype == "bytes":
-            outputs.append(_special(name, block, wire.description, pieces if is_binary else None))
+            is_json = name not in memo.classes and _is_json(name, wire.description)
+            place = pieces if is_binary else None
+            outputs.append(_special(name, block, place, is_json=is_json))
         else:
             outputs.append(_Output(name, _datatype(block), block.shape, data=write_json(block)))
     # OIP: '"id" : The "id" identifier given in the request, if any.'
@@ -373,6 +310,28 @@ def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
     return Reply(200, b"".join([head, *pieces]), _BINARY, ((_LENGTH, str(len(head))),))
 
 
+def _wanted_blocks(memo: _Memo, result: Result, wire: Wire) -> Sequence[tuple[str, Block]]:
+    """The outputs that are wanted, in the asked order. Raises BadInput."""
+    blocks = wire.write_blocks(result)
+    if memo.names:
+        made = dict(blocks)
+        blocks = [(name, made[name]) for name in memo.names]
+    if not memo.classes:
+        return blocks
+    model = wire.description
+    return [
+        (name, classified(name, block, memo.classes[name], is_json=_is_json(name, model)))
+        if name in memo.classes
+        else (name, block)
+        for name, block in blocks
+    ]
+
+
+def _is_json(name: str, model: Description) -> bool:
+    """Whether each element of an output holds JSON."""
+    return any(spec.is_json for spec in model.outputs if spec.name == name)
+
+
 def _datatype(block: Block) -> str:
     datatype = DATATYPES.get(block.dtype)
     if datatype is None:
@@ -381,10 +340,9 @@ def _datatype(block: Block) -> str:
 
 
 def _special(
-    name: str, block: Block, model: Description, pieces: list[bytes | memoryview] | None
+    name: str, block: Block, pieces: list[bytes | memoryview] | None, *, is_json: bool
 ) -> _Output:
     """An output that needs parameters: binary data, put into `pieces`, or BYTES."""
-    is_json = any(spec.is_json for spec in model.outputs if spec.name == name)
     output = _Output(name, _datatype(block), block.shape)
     content_type = "json" if is_json else ""
     if pieces is None:
@@ -397,27 +355,10 @@ def _special(
     return output
 
 
-def stream_type(ask: Ask) -> str:
-    """Each item of a stream is an event that holds a response, as MLServer's clients expect."""
-    return "text/event-stream; charset=utf-8"
-
-
 def chunk(ask: Ask, call: Call, value: Any, wire: Wire) -> bytes:
     """Write one item of a stream; binary tensors have no place in it."""
-    whole = Call(1, {}, memo=_Memo(call.memo.id, call.memo.names))
+    whole = Call(1, {}, memo=replace(call.memo, is_binary=False, flags={}))
     return b"data: " + encode(ask, whole, Result([value]), wire).body + b"\n\n"
-
-
-def chunk_error(ask: Ask, error: HeadwayError) -> bytes:
-    """Write the error that ends a stream."""
-    return b"data: " + render(ask, error).body + b"\n\n"
-
-
-def render(ask: Ask, error: HeadwayError) -> Reply:
-    """Write an error."""
-    # OIP: '"error" : The descriptive message for the error.'
-    status = 503 if isinstance(error, QueueFull) else status_of(error)
-    return Reply(status, _encode({"error": public_message(error)}), JSON, headers_of(error))
 
 
 # The other way round

@@ -29,8 +29,11 @@ _KNOWN_KEYS = frozenset({"location", "offset", "length", "checksum"})
 _FIXED_BYTES = {1: 8, 5: 4}
 
 
-def check_external_data(path: Path) -> None:
+def check_external_data(path: Path) -> set[str]:
     """Refuse an ONNX file whose external data leaves its folder or its files.
+
+    Returns:
+        The files beside it that hold its weights, as it names them.
 
     Raises:
         BundleError: a location, offset or length is not what an honest file has, or the file is
@@ -39,14 +42,17 @@ def check_external_data(path: Path) -> None:
     if path.stat().st_size == 0:
         raise BundleError(path=path, problem="the file is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found: set[str] = set()
         if data.find(b"location") < 0:
-            return
+            return found
         try:
             for entries in _external_tensors(data):
                 if problem := _problem_of(entries, path.parent):
                     raise BundleError(path=path, problem=f"its external data is refused: {problem}")
+                found.add(entries.get("location", ""))
         except (IndexError, ValueError) as e:
             raise BundleError(path=path, problem=f"not a readable ONNX file ({e})") from e
+    return found
 
 
 def _external_tensors(data: mmap.mmap) -> Iterator[dict[str, str]]:

@@ -6,7 +6,7 @@ float64).
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,10 @@ class OnnxModel:
     is_thread_safe = True
     platform = "onnx_onnxv1"
 
-    def __init__(self, native: Any, path: Path) -> None:
+    def __init__(self, native: Any, path: Path, beside: Collection[str] = ()) -> None:
         self.native = native
+        self.beside = sorted(beside)
+        """Other files that it is read from, as the file names them."""
         self.inputs: Sequence[TensorSpec] = [_input_spec(i, path) for i in native.get_inputs()]
         served = [o for o in native.get_outputs() if _is_served(o, path)]
         if not served:
@@ -75,6 +77,8 @@ class OnnxModel:
         self._wanted = tuple((i.name, numpy_dtype(i.dtype)) for i in self.inputs)
         self._has_texts = any(dtype is _OBJECT for _, dtype in self._wanted)
         self._names = [o.name for o in served]
+        self.no_tensors = [o.name for o in served if o.type in _ZIPMAPS]
+        """Outputs that are lists of dicts in the file, and arrays here."""
         self._is_plain = len(served) == 1 and served[0].type not in _ZIPMAPS
         self._zipmaps = tuple(n for n, o in enumerate(served) if o.type in _ZIPMAPS)
 
@@ -149,7 +153,7 @@ def open_model(path: Path, options: Options) -> OnnxModel:
     ort = library("onnx", "onnxruntime")
     if not path.is_file():
         raise BundleError(path=path, problem="there is no such file")
-    check_external_data(path)
+    beside = check_external_data(path)
     providers = _providers(ort, options.device, path)
     try:
         session = ort.InferenceSession(
@@ -162,7 +166,7 @@ def open_model(path: Path, options: Options) -> OnnxModel:
         raise BundleError(
             path=path, problem=f"onnxruntime could not start {wanted}; its log says why"
         )
-    return OnnxModel(session, path)
+    return OnnxModel(session, path, beside)
 
 
 def _session_options(ort: Any, options: Options) -> Any:

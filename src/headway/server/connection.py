@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from headway.server.listener import Listener
 
 _IDLE, _HEAD, _BODY = range(3)
+_HTTP2 = b"PRI * HTTP/2.0\r\n\r\n"
+"""How a client begins that speaks HTTP/2 without having been asked to (RFC 9113 section 3.3)."""
 _MAX_BACKLOG_BYTES = 64 * 2**10
 _MAX_JOINED_BYTES = 64 * 2**10
 _MAX_DROPPED_BYTES = 64 * 2**10
@@ -233,6 +235,9 @@ class Connection(asyncio.Protocol):
         else:
             self._end(is_lingering=False)
 
+    def drain(self) -> None:
+        """Nothing can be told before the next answer, with which the connection ends."""
+
     def close_idle(self) -> None:
         """Close the connection unless a request is under way; a new one may still send its first, soon."""
         if not self._is_asked and not self._is_ending and self._reader.is_empty:
@@ -265,9 +270,23 @@ class Connection(asyncio.Protocol):
                     break
                 self._ask(*request)
         except FramingError as e:
-            self._refuse(e)
+            if self._serial or not self._listener.may_turn or not self._reader.begins_with(_HTTP2):
+                self._refuse(e)
+            else:
+                self._turn_to_grpc()
         finally:
             self._is_advancing = False
+
+    def _turn_to_grpc(self) -> None:
+        from headway.server.grpc import GrpcConnection  # noqa: PLC0415  (only for who speaks it)
+
+        transport, self._transport = self._transport, None
+        self._is_ending = True
+        if transport is not None and not transport.is_closing():
+            grpc = GrpcConnection(self._listener)
+            transport.set_protocol(grpc)
+            self._listener.replace(self, grpc)
+            grpc.take_over(transport, self._reader.take_rest())
 
     def _ask(self, head: Head, body: bytes) -> None:
         self._serial += 1
@@ -305,6 +324,7 @@ class Connection(asyncio.Protocol):
             if arrived != self._counted_bytes and not reader.is_dropping:
                 more, self._counted_bytes = arrived - self._counted_bytes, arrived
                 listener.room.take(more, arrived)
+                listener.allocator.expect(arrived)
             self.deadline = self._body_due + arrived / listener.settings.min_body_rate
         return None
 

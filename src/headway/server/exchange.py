@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from headway.protocols import Reply
+from headway.errors import HeadwayError
+from headway.protocols import Reply, Route
 from headway.server.http1 import FramingError, Head
 
 
@@ -67,4 +68,35 @@ class App(Protocol):
 
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         """Render the refusal of a request that never became one, and its request id."""
+        ...
+
+
+class CallApp(Protocol):
+    """What answers gRPC calls besides. It raises nothing but what it says."""
+
+    def route(self, head: Head) -> Route:
+        """The route that a call's head finds. Raises CallerError: it finds none, or may not ask."""
+        ...
+
+    def ask(
+        self,
+        head: Head,
+        body: bytes,
+        exchange: Exchange,
+        serial: int,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Answer a message, as `App.ask` does, within so many seconds if they are given."""
+        ...
+
+    def refuse_call(self, error: HeadwayError, head: Head, exchange: Exchange, serial: int) -> None:
+        """End a call with an error that is no model's."""
+        ...
+
+    def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
+        """As `App.choked`."""
+        ...
+
+    def left(self, exchange: Exchange, serial: int) -> None:
+        """As `App.left`."""
         ...

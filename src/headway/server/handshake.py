@@ -1,7 +1,8 @@
 """The handshake of a WebSocket (RFC 6455 section 4.2): whether a head is one, who asks, and the answer. Pure.
 
 A page in a browser can send no header of its own with it, so that its key travels as a subprotocol; and no preflight
-asks before it, so that its Origin is looked at here.
+asks before it, so that its Origin is looked at here. So is that of what changes the server, for a form of a page needs
+no preflight either.
 """
 
 import base64
@@ -9,6 +10,7 @@ import binascii
 import hashlib
 import re
 
+from headway.errors import ForeignOrigin, UnsupportedMedia
 from headway.server.http1 import Head
 
 PROTOCOL = "headway"
@@ -16,7 +18,10 @@ PROTOCOL = "headway"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_PREFIX = "key."
 _ORIGIN = re.compile(r"https?://([^/?#@]+)")
+_OWN_SITES = ("none", "same-origin")
+_FORM_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
 _PORTS = re.compile(r":(80|443)$")
+_PORT = re.compile(r":[0-9]+$")
 
 
 def accept(head: Head, request_id: str) -> bytes:
@@ -57,7 +62,7 @@ def is_foreign(head: Head, names: frozenset[str]) -> bool:
 
     Args:
         head: of the handshake.
-        names: hosts whose pages may ask beside this server's own; `*` is every one.
+        names: hosts whose pages may ask beside this server's own, IPv6 in brackets; `*` is every one.
     """
     origin = head.headers.get("origin")
     if origin is None or "*" in names:
@@ -67,7 +72,24 @@ def is_foreign(head: Head, names: frozenset[str]) -> bool:
         return True
     place = _PORTS.sub("", found[1])
     own = _PORTS.sub("", head.headers.get("host", "").lower())
-    return place != own and place.partition(":")[0] not in names
+    return place != own and _PORT.sub("", place) not in names
+
+
+def check_page(head: Head, names: frozenset[str]) -> None:
+    """Refuse what a page of another site has its reader's browser send.
+
+    Raises:
+        ForeignOrigin: it says so, by Origin or by Sec-Fetch-Site.
+        UnsupportedMedia: its content type is one that a form can send.
+    """
+    headers = head.headers
+    if is_foreign(head, names):
+        raise ForeignOrigin(origin=headers["origin"][:80])
+    if "origin" not in headers and headers.get("sec-fetch-site", "none") not in _OWN_SITES:
+        raise ForeignOrigin(origin="another site")
+    media = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media in _FORM_TYPES:
+        raise UnsupportedMedia(what="content type", found=media, expected="application/json")
 
 
 def key_of(offered: str) -> str:

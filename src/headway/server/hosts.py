@@ -7,6 +7,7 @@ loopback as if it were its own. It can do so only with a name, which the browser
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterable
 from typing import Self
 
@@ -75,3 +76,21 @@ def _is_own(name: str) -> bool:
 def _is_localhost(name: str) -> bool:
     """RFC 6761 section 6.3: "localhost." and names below it are loopback for everybody."""
     return name == "localhost" or name.endswith(".localhost")
+
+
+def is_any(host: str) -> bool:
+    """Whether an address to listen on stands for all of this machine's."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def outward_address() -> str:
+    """This machine's address on the network by which it reaches others; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # RFC 5737: nobody's
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])

@@ -42,12 +42,16 @@ __all__ = ["METHODS", "FramingError", "Head", "Heads", "Limits", "Reader", "Requ
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a request is read before it is refused."""
+    """How much of a request is read before it is refused, and as what its path is read."""
 
     max_head_bytes: int = 16 * 2**10
     max_headers: int = 100
     max_target_bytes: int = 8 * 2**10
     max_body_bytes: int = 64 * 2**20
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other names of paths: what is asked at one is as if it were asked at the path that it stands for."""
+    root_path: str = ""
+    """What is asked below this path is as if it were asked without it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +60,7 @@ class Head:
 
     method: str
     path: str
-    """As it was sent, still percent-encoded; `*` only with OPTIONS."""
+    """As it was sent, still percent-encoded, or what that is an alias of; `*` only with OPTIONS."""
     query: str
     headers: Mapping[str, str]
     """Lower-case names; a repeated one is joined by ", "."""
@@ -135,6 +139,10 @@ class Reader:
         self._buffer = b""
         self._at = self._scanned = 0
         self.head = self._body = None
+
+    def begins_with(self, data: bytes) -> bool:
+        """Whether what has not been read as a request begins so."""
+        return self._buffer.startswith(data, self._at)
 
     def take_rest(self) -> bytes:
         """What has arrived and is no request any more: another protocol is spoken from here on."""
@@ -221,6 +229,10 @@ class Heads:
         method, target, is_http10 = _read_line(found)
         pairs = _read_fields(text, self.limits.max_body_bytes)
         path, query, authority = _read_target(method, target)
+        root = self.limits.root_path
+        if root and path.startswith(f"{root}/"):
+            path = path[len(root) :]
+        path = self.limits.aliases.get(path, path)
         head = _build(method, path, query, _merge(pairs), is_http10=is_http10)
         _check_host(head, authority)
         if head.content_length > self.limits.max_body_bytes:

@@ -29,8 +29,12 @@ class Keys:
         self._digests = tuple(digests)
 
     @classmethod
-    def read(cls, file: str) -> Self:
+    def read(cls, file: str, setting: str = "key_file") -> Self:
         """Read a file with the SHA-256 of a key (hex) on each line; # begins a comment.
+
+        Args:
+            file: its path.
+            setting: that names it.
 
         Raises:
             ConfigError: the file can't be read, holds no key, or a line is no SHA-256.
@@ -39,16 +43,16 @@ class Keys:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as e:
-            raise ConfigError(where="`key_file`", problem=f"{path} can't be read ({e})") from e
+            raise ConfigError(where=f"`{setting}`", problem=f"{path} can't be read ({e})") from e
         texts = {n: line.partition("#")[0].strip() for n, line in enumerate(lines, 1)}
         texts = {n: text for n, text in texts.items() if text}
         for number, text in texts.items():
             if not _DIGEST.fullmatch(text):
                 # Never the line itself: it may be a key.
-                where = f"`key_file` {path}, line {number}"
+                where = f"`{setting}` {path}, line {number}"
                 raise ConfigError(where=where, problem="expected a SHA-256 as 64 hex digits")
         if not texts:
-            raise ConfigError(where="`key_file`", problem=f"{path} holds no key")
+            raise ConfigError(where=f"`{setting}`", problem=f"{path} holds no key")
         return cls([bytes.fromhex(text) for text in texts.values()])
 
     def check(self, headers: Mapping[str, str], query: str = "") -> None:
@@ -63,13 +67,18 @@ class Keys:
         Raises:
             Unauthorized: there is none, more than one, an unknown one, or one in the query.
         """
-        if query and _has_key(query):
-            raise Unauthorized("an API key in the query string is refused: send it as a header")
+        check_query(query)
         key = _read_key(headers)
         digest = hashlib.sha256(key.encode("ascii")).digest()
         found = [hmac.compare_digest(digest, known) for known in self._digests]
         if not key or not any(found):
             raise Unauthorized
+
+
+def check_query(query: str) -> None:
+    """Refuse a key in the query string, for it ends up in logs. Raises Unauthorized."""
+    if query and _has_key(query):
+        raise Unauthorized("an API key in the query string is refused: send it as a header")
 
 
 def new_key() -> tuple[str, str]:

@@ -5,16 +5,18 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from headway.config import ServerSettings
+from headway.engine.allocator import Allocator
 from headway.engine.listening import accepted
 from headway.observe.metrics import GatewayTally
 from headway.server.answer import Answers
 from headway.server.connection import Connection
-from headway.server.exchange import App
+from headway.server.exchange import App, CallApp
+from headway.server.grpc_heads import CallHeads
 from headway.server.http1 import Heads, Limits
 from headway.server.room import Room
 
@@ -38,6 +40,10 @@ class Member(Protocol):
         """Act on a deadline that is over."""
         ...
 
+    def drain(self) -> None:
+        """Tell the client to ask elsewhere, if that can be told before its next answer."""
+        ...
+
     def close_idle(self) -> None:
         """Close it unless a request is under way."""
         ...
@@ -51,6 +57,16 @@ class Member(Protocol):
         ...
 
 
+class _Entrance(NamedTuple):
+    """A listening socket, once more for who waits in it at the end."""
+
+    queue: socket.socket
+    place: int | str
+    """Its port, or its path."""
+    context: ssl.SSLContext | None
+    is_grpc: bool
+
+
 class Listener:
     """All connections of one gateway: what they share, and one timer for all of their deadlines.
 
@@ -59,6 +75,7 @@ class Listener:
         settings: limits and deadlines; `max_connections` and `max_pending_bytes` are this gateway's own share.
         loop: the loop that it runs on.
         tally: counts its connections, if anybody wants to know.
+        calls: answers gRPC calls, where they are taken.
     """
 
     def __init__(
@@ -67,8 +84,10 @@ class Listener:
         settings: ServerSettings,
         loop: asyncio.AbstractEventLoop,
         tally: GatewayTally | None = None,
+        calls: CallApp | None = None,
     ) -> None:
         self.app = app
+        self.calls = calls
         self._tally = tally
         self.settings = settings
         self.now = loop.time
@@ -76,14 +95,18 @@ class Listener:
         """Of a connection that falls idle now; exact to a tick."""
         self.heads = Heads(_limits(settings))
         self.room = Room(settings.max_pending_bytes, lambda: app.waiting_bytes)
+        self.call_heads = CallHeads(settings.max_head_bytes)
+        self.allocator = Allocator()
         self.answers = Answers(formatdate(usegmt=True))
         self.is_draining = False
         self._loop = loop
         self._connections: set[Member] = set()
         self._refused: set[Member] = set()
         self._servers: list[asyncio.Server] = []
-        self._queues: list[tuple[socket.socket, ssl.SSLContext | None]] = []
-        """The listening sockets once more, for who waits in them at the end."""
+        self._entrances: list[_Entrance] = []
+        is_shared = settings.grpc_port is None and not settings.tls_certificate
+        self.may_turn = is_shared and calls is not None
+        """A connection may turn out to speak gRPC."""
         self._timer: asyncio.TimerHandle | None = None
         self._tick_s = _tick_s(settings)
 
@@ -93,6 +116,7 @@ class Listener:
         self._tick_s = _tick_s(settings)
         self.heads.limits = _limits(settings)
         self.heads.known.clear()
+        self.call_heads.adapt(settings.max_head_bytes)
         self.room.limit_bytes = settings.max_pending_bytes
 
     @property
@@ -105,13 +129,20 @@ class Listener:
         """How many requests are with the application."""
         return sum(c.is_asked for c in self._connections)
 
-    async def listen(self, listening: socket.socket, context: ssl.SSLContext | None = None) -> None:
+    async def listen(
+        self,
+        listening: socket.socket,
+        context: ssl.SSLContext | None = None,
+        *,
+        is_grpc: bool = False,
+    ) -> None:
         """Accept connections from a listening socket, over TLS if a context is given."""
-        self._queues.append((listening.dup(), context))
+        entrance = _Entrance(listening.dup(), _place(listening), context, is_grpc)
+        self._entrances.append(entrance)
         is_unix = listening.family == socket.AF_UNIX
         create = self._loop.create_unix_server if is_unix else self._loop.create_server
         server = await create(
-            lambda: Connection(self),
+            self._maker(entrance),
             sock=listening,
             ssl=context,
             backlog=_BACKLOG,
@@ -121,27 +152,38 @@ class Listener:
         if self._timer is None:
             self._tick()
 
+    def _maker(self, entrance: _Entrance) -> Callable[[], asyncio.Protocol]:
+        if not entrance.is_grpc:
+            return lambda: Connection(self)
+        from headway.server.grpc import GrpcConnection  # noqa: PLC0415  (only for who speaks it)
+
+        return lambda: GrpcConnection(self)
+
     def drain(self) -> None:
         """From now on, close each connection with its next answer."""
         self.is_draining = True
+        for connection in tuple(self._connections):
+            connection.drain()
 
     async def end_listening(self) -> None:
         """Take the connections that wait to be accepted, then stop listening: none of them is lost."""
-        waiting = [(sock, tls) for queue, tls in self._queues for sock in accepted(queue)]
+        waiting = [sock for entrance in self._entrances for sock in accepted(entrance.queue)]
         self.stop_listening()
         await self.adopt(waiting)
 
-    async def adopt(self, waiting: Iterable[tuple[socket.socket, ssl.SSLContext | None]]) -> None:
-        """Serve connections that somebody else has accepted; over when all handshakes are."""
-        await asyncio.gather(*(self._adopt(sock, tls) for sock, tls in waiting))
+    async def adopt(self, waiting: Iterable[socket.socket]) -> None:
+        """Serve connections that somebody has accepted for us; over when all handshakes are."""
+        await asyncio.gather(*map(self._adopt, waiting))
 
-    async def _adopt(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+    async def _adopt(self, sock: socket.socket) -> None:
+        place = _place(sock)
+        entrance = next((e for e in self._entrances if e.place == place), self._entrances[0])
         with contextlib.suppress(OSError):  # it has left meanwhile, or is silent
             await self._loop.connect_accepted_socket(
-                lambda: Connection(self),
+                self._maker(entrance),
                 sock,
-                ssl=tls,
-                ssl_handshake_timeout=self._handshake_s(tls),
+                ssl=entrance.context,
+                ssl_handshake_timeout=self._handshake_s(entrance.context),
             )
 
     def _handshake_s(self, context: ssl.SSLContext | None) -> float | None:
@@ -152,8 +194,8 @@ class Listener:
         self.drain()
         while self._servers:
             self._servers.pop().close()
-        while self._queues:
-            self._queues.pop()[0].close()
+        for entrance in self._entrances:
+            entrance.queue.close()
         self.idle_deadline = self.now() + _LAST_S
         for connection in tuple(self._connections):
             connection.close_idle()
@@ -172,7 +214,7 @@ class Listener:
             self._timer.cancel()
             self._timer = None
 
-    def admit(self, connection: Connection) -> bool:
+    def admit(self, connection: Member) -> bool:
         """Count a connection in, unless there are too many."""
         limit = self.settings.max_connections
         if len(self._connections) < limit:
@@ -211,12 +253,24 @@ class Listener:
         self._timer = self._loop.call_later(self._tick_s, self._tick)
 
 
+def _place(sock: socket.socket) -> int | str:
+    """The port of a socket of ours, or its path."""
+    name = sock.getsockname()
+    return name if isinstance(name, str) else int(name[1])
+
+
 def _limits(settings: ServerSettings) -> Limits:
     return Limits(
         max_head_bytes=settings.max_head_bytes,
         max_headers=settings.max_headers,
         max_target_bytes=settings.max_target_bytes,
         max_body_bytes=settings.max_body_bytes,
+        aliases=dict(
+            (name.strip(), path.strip())
+            for name, _, path in (pair.partition("=") for pair in settings.aliases.split(","))
+            if path
+        ),
+        root_path=settings.root_path,
     )
 
 

@@ -7,10 +7,11 @@ full; of other protocols, their routes as they are.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from headway.model.call import Description, TensorSpec
+from headway.model.call import EXPLAIN, Description, TensorSpec
 from headway.protocols import Route
 
 Json = dict[str, Any]
@@ -41,6 +42,32 @@ _SECONDS: Json = {
     "type": "string",
     "pattern": r"^([1-9][0-9]{0,8}(\.[0-9]{1,9})?|0\.[0-9]{0,8}[1-9])$",
 }
+_ASYNC: Sequence[tuple[str, str, Json]] = (
+    (
+        "prefer",
+        "`respond-async`: answer 202 at once, with where to look; `wait=5` besides: unless it takes less (RFC 7240).",
+        {"enum": ["respond-async", "respond-async, wait=1"]},
+    ),
+    (
+        "headway-webhook",
+        "A URL, of those that the operator allows, that is told when the job has ended.",
+        {"type": "string"},
+    ),
+)
+_JOB: Json = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "model": {"type": "string"},
+        "status": {"enum": ["queued", "running", "succeeded", "failed", "canceled"]},
+        "created_at": {"type": "string"},
+        "started_at": {"type": ["string", "null"]},
+        "ended_at": {"type": ["string", "null"]},
+        "result": {"type": "string", "description": "Where the answer is, once it has ended."},
+        "result_status": {"type": "integer", "description": "The status of that answer."},
+    },
+    "required": ["id", "model", "status", "created_at"],
+}
 _HEADERS: Sequence[tuple[str, str, Json]] = (
     ("headway-timeout", "Seconds within which the answer is wanted.", _SECONDS),
     ("headway-priority", "What waits longer than others.", {"enum": ["high", "normal", "low"]}),
@@ -53,6 +80,7 @@ def openapi(
     routes: Mapping[str, Iterable[Route]] = MappingProxyType({}),
     *,
     has_keys: bool = False,
+    root_path: str = "",
 ) -> Json:
     """Describe a server that serves these models.
 
@@ -60,14 +88,19 @@ def openapi(
         models: what is known of each.
         routes: by protocol, its routes; those of the protocols above are described without them.
         has_keys: requests need an API key.
+        root_path: before all paths, where a proxy shows the server below one.
 
     Returns:
         An OpenAPI 3.1 document, as JSON values.
     """
-    schemas: Json = {"Error": _ERROR, "V2.Error": _V2_ERROR, "V2.Tensor": _V2_TENSOR}
+    schemas: Json = {"Error": _ERROR, "Job": _JOB, "V2.Error": _V2_ERROR, "V2.Tensor": _V2_TENSOR}
     paths: Json = dict(_server_paths())
+    explaining: list[str] = []
     for model in models:
         schemas.update(_model_schemas(model))
+        if explained := _explained(model):
+            schemas.update(_item_schemas(explained))
+            explaining.append(model.name)
         paths.update(_native_paths(model))
         paths.update(_v2_paths(model))
     document: Json = {
@@ -76,6 +109,8 @@ def openapi(
         "paths": paths,
         "components": {"schemas": schemas, "responses": _failures(has_keys=has_keys)},
     }
+    if root_path:
+        document["servers"] = [{"url": root_path}]
     if has_keys:
         document["components"]["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
@@ -83,7 +118,7 @@ def openapi(
         }
         document["security"] = [{"bearer": []}, {"header": []}]
         _add_unauthorized(paths)
-    _add_routes(paths, routes, has_keys=has_keys)
+    _add_routes(paths, routes, explaining, has_keys=has_keys)
     return document
 
 
@@ -124,10 +159,43 @@ def _server_paths() -> Json:
         "/models": _get("listModels", "The models that are served.", listing),
         "/health/live": _get("live", "The server runs."),
         "/health/ready": _get("ready", _READY, {"type": "object"}, "503"),
+        "/jobs/{id}": {
+            "get": _about_job("job", "What has become of a job.", {"200": _job("The job.")}),
+            "delete": _about_job(
+                "cancelJob",
+                "Cancel a job, or forget one that has ended.",
+                {"200": _job("It had ended."), "202": _job("It will be cancelled.")},
+            ),
+        },
+        "/jobs/{id}/result": {
+            "get": _about_job(
+                "jobResult",
+                "The answer of a job: with the status, content type and body that it would have had.",
+                {
+                    "202": _job("It has not ended."),
+                    "default": {"description": "The answer, which may be an error."},
+                },
+            ),
+        },
         "/v2": _get("v2Server", "Name, version and extensions (V2).", {"type": "object"}),
         "/v2/health/live": _get("v2Live", "The server runs (V2)."),
         "/v2/health/ready": _get("v2Ready", f"{_READY} (V2)", None, "503"),
     }
+
+
+def _about_job(name: str, summary: str, answers: Json) -> Json:
+    hole = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "parameters": [hole],
+        "responses": {**answers, **_refused("", ["404"])},
+    }
+
+
+def _job(text: str) -> Json:
+    content = {"application/json": {"schema": {"$ref": f"{_REFS}Job"}}}
+    return {"description": text, "content": content}
 
 
 def _get(name: str, summary: str, schema: Json | None = None, *failures: str) -> Json:
@@ -164,8 +232,14 @@ def _add_unauthorized(paths: Json) -> None:
                 operation["responses"].update(_refused(dialect, ["401"]))
 
 
-def _add_routes(paths: Json, routes: Mapping[str, Iterable[Route]], *, has_keys: bool) -> None:
-    """Add the routes of protocols of which no more is known here."""
+def _add_routes(
+    paths: Json,
+    routes: Mapping[str, Iterable[Route]],
+    explaining: Sequence[str],
+    *,
+    has_keys: bool,
+) -> None:
+    """Add the routes of protocols of which no more is known here; those that explain, for the models that can."""
     responses = {
         "200": {"description": "The answer, in the protocol's own form."},
         **({"401": {"description": _UNAUTHORIZED}} if has_keys else {}),
@@ -173,25 +247,53 @@ def _add_routes(paths: Json, routes: Mapping[str, Iterable[Route]], *, has_keys:
     }
     for protocol in sorted(routes.keys() - _DESCRIBED):
         for route in routes[protocol]:
-            place = _OUTSIDE_NAMES.sub("_", route.path)
-            paths.setdefault(route.path, {})[route.method.lower()] = {
+            if route.op == EXPLAIN and not explaining:
+                continue
+            models: Json = {"enum": explaining} if route.op == EXPLAIN else {"type": "string"}
+            place, path = _OUTSIDE_NAMES.sub("_", route.path), _same_path(paths, route.path)
+            operation = {
                 "operationId": f"{protocol}.{route.method.lower()}{place}",
                 "summary": f"{route.op} ({protocol})",
                 "parameters": [
-                    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-                    for name in _HOLE.findall(route.path)
+                    {
+                        "name": name,
+                        "in": "path",
+                        "required": True,
+                        "schema": models if own == "model" else {"type": "string"},
+                    }
+                    for name, own in zip(
+                        _HOLE.findall(path), _HOLE.findall(route.path), strict=True
+                    )
                 ],
                 "responses": responses,
             }
+            paths.setdefault(path, {}).setdefault(route.method.lower(), operation)
+
+
+def _same_path(paths: Json, path: str) -> str:
+    """OpenAPI 3.1 section 4.8.8.1: paths that differ in the names of their holes alone are one, and stand once."""
+    shape = _HOLE.sub("{}", path)
+    return next((known for known in paths if _HOLE.sub("{}", known) == shape), path)
 
 
 # A model's schemas
 
 
-def _model_schemas(model: Description) -> Json:
+def _explained(model: Description) -> Description | None:
+    """What answers `explain`, under a name that no model can have."""
+    return model.explain and replace(model.explain, name=f"{model.name}..Explain")
+
+
+def _item_schemas(model: Description) -> Json:
     return {
         **_lifted(_exact(model.input_schema), f"{model.name}.Input"),
         **_lifted(model.output_schema, f"{model.name}.Output"),
+    }
+
+
+def _model_schemas(model: Description) -> Json:
+    return {
+        **_item_schemas(model),
         f"{model.name}.V2.Request": _v2_body(model.inputs, "inputs"),
         f"{model.name}.V2.Response": _v2_body(model.outputs, "outputs"),
     }
@@ -256,6 +358,7 @@ def _native_paths(model: Description) -> Json:
             f"ready.{model.name}", "Whether the model answers.", {"type": "object"}, "503"
         ),
         f"{at}/predict": {"post": _predict(model)},
+        **({f"{at}/explain": {"post": _explain(model, why)}} if (why := _explained(model)) else {}),
         **({f"{at}/stream": {"get": _socket(model)}} if model.is_fed else {}),
     }
 
@@ -279,10 +382,24 @@ def _predict(model: Description) -> Json:
         "summary": _first_line(model),
         "description": model.doc,
         "tags": [model.name],
-        "parameters": [errors, *_parameters()],
+        "parameters": [errors, *_parameters(), *_parameters(_ASYNC)],
         "requestBody": {"required": True, "content": {"application/json": body, **_files(model)}},
-        "responses": {"200": _answer(model), **_refused("", _FAILURES)},
+        "responses": {
+            "200": _answer(model),
+            "202": _job("A job was taken; `location` tells where to look."),
+            **_refused("", _FAILURES),
+        },
     }
+
+
+def _explain(model: Description, explained: Description) -> Json:
+    """As predict, with schemas of its own."""
+    about = {
+        "operationId": f"explain.{model.name}",
+        "summary": model.doc.partition("\n")[0] or f"Why {model.name} answers so.",
+        "tags": [model.name],
+    }
+    return {**_predict(explained), **about}
 
 
 def _socket(model: Description) -> Json:
@@ -374,10 +491,10 @@ def _own_answer(item: Json) -> Json:
     }
 
 
-def _parameters() -> list[Json]:
+def _parameters(headers: Sequence[tuple[str, str, Json]] = _HEADERS) -> list[Json]:
     return [
         {"name": name, "in": "header", "description": text, "schema": schema}
-        for name, text, schema in _HEADERS
+        for name, text, schema in headers
     ]
 
 

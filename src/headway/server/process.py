@@ -7,48 +7,63 @@ counters' memory are inherited. It imports no numpy and no user code.
 import asyncio
 import dataclasses
 import gc
+import itertools
 import logging
+import os
 import resource
 import signal
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import cast
 
 import uvloop
 
 from headway import plugins
 from headway.config import ServerSettings
+from headway.engine.allocator import give_back
 from headway.engine.channel import Channel
 from headway.engine.gateway import Gateway
 from headway.engine.messages import (
     Adapt,
+    Bid,
     Close,
     Closed,
     Drain,
     Drained,
+    Fence,
+    Fenced,
     Finish,
     Forget,
     Join,
     Leave,
     Listen,
+    Load,
     Message,
+    Obeyed,
     Part,
     Ping,
     Pong,
     Ready,
     Resume,
+    Revoke,
     Suspend,
     Trouble,
+    Unload,
+    Unloaded,
 )
 from headway.engine.orphan import end_with_parent
 from headway.engine.spans import Spans
 from headway.errors import ConfigError
+from headway.model.call import Order
 from headway.observe import log as logs
 from headway.observe.metrics import Board
 from headway.server import tasks, tls
 from headway.server.app import App, State
+from headway.server.archive import Peers, job_folder
 from headway.server.listener import Listener
+from headway.server.sockets import place_label
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +92,18 @@ class Process:
         if self._spans is not None:
             for pool in self._gateway.pools.values():
                 pool.witness.trace(self._spans)
-        self._state = State(listen.started_s, listen.was_ready)
+        self._state = State(listen.started_s, listen.was_ready, bid=self._bid)
         settings = _share(listen.settings, listen.gateways)
         allow_descriptors(settings.max_connections + _OTHER_DESCRIPTORS)
-        self._app = App(self._gateway, settings, self._board, listen.gateway, self._state)
+        self._bids: dict[int, asyncio.Future[str]] = {}
+        self._numbers = itertools.count(1)
+        peers = Peers(listen.gateway, listen.gateways, _job_folder(listen), channel.send)
+        self._app = App(self._gateway, settings, self._board, self._state, peers)
         self._listener = Listener(
-            self._app, settings, loop, self._board.connections(listen.gateway)
+            self._app, settings, loop, self._board.connections(listen.gateway), self._app
         )
         self._stopped = loop.create_future()
-        self._context = tls.server_context(listen.settings)
+        self._contexts = [tls.server_context(listen.settings, name) for name in ("http/1.1", "h2")]
         self._is_listening = loop.create_future()
         self._introduced = loop.create_future()
         """The supervisor has named all workers that serve by now."""
@@ -100,14 +118,18 @@ class Process:
         self._loop.add_reader(self._channel.fileno(), self._read)
         if self._listen.was_ready:
             await self._meet_all()
-        for fd in self._listen.listener_fds:
-            await self._listener.listen(socket.socket(fileno=fd), self._context)
+        for place, fd in enumerate(self._listen.listener_fds):
+            sock, context = socket.socket(fileno=fd), self._contexts[place]
+            await self._listener.listen(sock, context, is_grpc=place == 1)
         self._is_listening.set_result(None)
+        self._app.jobs.start()
         gc.collect()
         gc.freeze()
+        give_back()
         gc.set_threshold(_GC_THRESHOLD, 10, 10)
         await self._stopped
         self._listener.close()
+        self._app.jobs.close()
         if self._spans is not None:
             self._spans.close()
 
@@ -134,23 +156,53 @@ class Process:
             self._channel.send(Pong())
             gateway.gauge()  # another gateway may be asked for them
             gateway.report_overdue()
-        elif isinstance(message, Join):
-            tasks.start(gateway.join(message, fds), self._tasks)
-            self._trace_load(message)
-        elif isinstance(message, Suspend | Resume):
-            gateway.suspend(message.worker, is_suspended=isinstance(message, Suspend))
-        elif isinstance(message, Part):
-            gateway.part(message.worker)
-        elif isinstance(message, Forget):
-            gateway.forget(message.worker, message.reason)
-        elif isinstance(message, Trouble):
-            gateway.trouble(message.model, message.reason)
+        elif isinstance(message, Join | Suspend | Resume | Part | Forget):
+            self._hear_of_a_worker(message, fds)
+        elif isinstance(message, Trouble | Load | Unload | Unloaded):
+            self._hear_of_a_model(message)
+        elif isinstance(message, Fence):
+            self._channel.send(Fenced(message.number))
+        elif isinstance(message, Obeyed):
+            self._bids.pop(message.number).set_result(message.refusal)
+        elif isinstance(message, Revoke):
+            self._app.jobs.revoked(message.job)
         elif isinstance(message, Ready):
             self._get_ready()
         elif isinstance(message, Adapt):
             self._adapt(message.settings)
         else:
             self._hear_of_the_end(message, fds)
+
+    def _hear_of_a_worker(
+        self, message: Join | Suspend | Resume | Part | Forget, fds: list[int]
+    ) -> None:
+        gateway = self._gateway
+        if isinstance(message, Join):
+            tasks.start(gateway.join(message, fds), self._tasks)
+            self._trace_load(message)
+        elif isinstance(message, Part):
+            gateway.part(message.worker)
+        elif isinstance(message, Forget):
+            gateway.forget(message.worker, message.reason)
+        else:
+            gateway.suspend(message.worker, is_suspended=isinstance(message, Suspend))
+
+    def _hear_of_a_model(self, message: Trouble | Load | Unload | Unloaded) -> None:
+        if isinstance(message, Trouble):
+            self._gateway.trouble(message.model)
+        elif isinstance(message, Unload):
+            self._gateway.unload(message.model)
+        elif isinstance(message, Unloaded):
+            self._gateway.pools[message.model].unloaded()
+        else:
+            self._gateway.pools[message.model].load()
+
+    def _bid(self, order: Order) -> "asyncio.Future[str]":
+        """Ask the supervisor for what an operator asks; the future holds "", or why it was not done."""
+        number = next(self._numbers)
+        self._bids[number] = self._loop.create_future()
+        self._channel.send(Bid(number, order))
+        return self._bids[number]
 
     def _trace_load(self, message: Join) -> None:
         """One gateway makes the span; a successor does not for the workers that it is introduced to."""
@@ -168,11 +220,14 @@ class Process:
         elif isinstance(message, Finish):
             tasks.start(self._finish(message.grace_s, fds), self._closing)
         elif isinstance(message, Leave):
+            self._cut()
             tasks.start(self._leave(), self._tasks)
 
     def _adapt(self, settings: ServerSettings) -> None:
         settings = _share(settings, self._listen.gateways)
         logs.set_level(settings.log_level)
+        if self._spans is not None:
+            self._spans.share = settings.traces_share
         try:
             self._app.adapt(settings)
         except ConfigError as e:  # the key file was good when the supervisor looked
@@ -195,23 +250,31 @@ class Process:
     async def _finish(self, grace_s: float, fds: list[int]) -> None:
         """End what is under way."""
         end_at = time.monotonic() + grace_s
-        await self._listener.adopt([(socket.socket(fileno=fd), self._context) for fd in fds])
-        while self._listener.connections and time.monotonic() < end_at:
+        await self._listener.adopt([socket.socket(fileno=fd) for fd in fds])
+        while self._has_work and time.monotonic() < end_at:
             await asyncio.sleep(_DRAIN_LOOK_S)
         self._channel.send(Drained(self._gateway.in_flight))
 
-    async def _leave(self) -> None:
-        """Say to all who still wait that they do so in vain, and end when they have heard it."""
+    def _cut(self) -> None:
+        """Say to all who still wait that they do so in vain: at once, for next the workers' lines break."""
         self._state.is_draining = True
         self._listener.stop_listening()
         cut = self._gateway.stop()
         if cut:
             log.error("requests_cut", extra={"requests": cut})
         self._listener.give_up()
+
+    async def _leave(self) -> None:
+        """End when they have heard it."""
         end_at = time.monotonic() + _FAREWELL_S
-        while self._listener.connections and time.monotonic() < end_at:
+        while self._has_work and time.monotonic() < end_at:
             await asyncio.sleep(_DRAIN_LOOK_S)
         self._stop()
+
+    @property
+    def _has_work(self) -> bool:
+        """Somebody is connected, or a job is under way."""
+        return self._listener.connections > 0 or self._app.jobs.under_way > 0
 
     def _stop(self) -> None:
         if not self._stopped.done():
@@ -236,6 +299,16 @@ def _open_spans(settings: ServerSettings) -> Spans | None:
     return Spans(sink, settings.traces_share)
 
 
+def _job_folder(listen: Listen) -> Path:
+    """Where the records of jobs are: at a place of its own for each address that a server listens on."""
+    if listen.settings.unix:
+        return job_folder(listen.settings, place_label(listen.settings.unix))
+    listener = socket.socket(fileno=os.dup(listen.listener_fds[0]))
+    with listener:
+        host, port = listener.getsockname()[:2]
+    return job_folder(listen.settings, f"{host}-{port}")
+
+
 def _share(settings: ServerSettings, gateways: int) -> ServerSettings:
     """This gateway's part of the limits that hold for the whole server."""
     return dataclasses.replace(
@@ -252,13 +325,14 @@ async def _serve(channel: Channel, messages: list[tuple[Message, list[int]]]) ->
 
 
 def main(argv: list[str]) -> int:
-    """Be a gateway; `argv` holds the descriptors of the control socket and the lifeline, and how to log."""
+    """Be a gateway; `argv` holds descriptors (control socket, lifeline), how to log, and the one for errors."""
     # The supervisor decides when a gateway ends; a Ctrl-C at the terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(argv[0])))
     end_with_parent(int(argv[1]))
     logs.set_up(cast("logs.Format", argv[2]), argv[3], process=argv[4])
+    logs.report_errors(int(argv[5]), process=argv[4])
     logs.redirect_stdout()
     messages: list[tuple[Message, list[int]]] | None = []
     while messages == []:

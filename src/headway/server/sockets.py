@@ -8,6 +8,7 @@ time take turns, by a lock on its folder: it needs no file, and ends with who ho
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import socket
 import stat
@@ -56,6 +57,12 @@ class UnixListener:
         with contextlib.suppress(OSError), _alone(self._path):
             if _identity(self._path) == self._identity:
                 os.unlink(self._path)
+
+
+def place_label(path: str) -> str:
+    """A short name for the place of a Unix socket, for files that belong to it."""
+    place = os.fsencode(os.path.abspath(path))
+    return f"unix-{hashlib.sha256(place).hexdigest()[:16]}"
 
 
 def make_private(folder: Path) -> None:

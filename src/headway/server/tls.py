@@ -7,10 +7,10 @@ from headway.config import ServerSettings
 from headway.errors import ConfigError
 
 
-def server_context(settings: ServerSettings) -> ssl.SSLContext | None:
+def server_context(settings: ServerSettings, protocol: str = "http/1.1") -> ssl.SSLContext | None:
     """Make the context that `Listener.listen` takes; None where TLS is off.
 
-    TLS 1.2 and 1.3 are spoken, HTTP/1.1 over them, and nothing is renegotiated.
+    TLS 1.2 and 1.3 are spoken, one protocol over them, by its name in ALPN, and nothing is renegotiated.
 
     Raises:
         ConfigError: a file is missing, damaged or encrypted, or certificate and key do not match.
@@ -20,7 +20,7 @@ def server_context(settings: ServerSettings) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([protocol])
     certificate = _file("tls_certificate", settings.tls_certificate)
     key = _file("tls_key", settings.tls_key)
     try:

@@ -125,6 +125,9 @@ class WebSocket(asyncio.Protocol):
             idle_s = self._listener.settings.idle_timeout_s
             self._close(_GOING_AWAY, f"no message came or went for {idle_s:g} s")
 
+    def drain(self) -> None:
+        """The same as below: a stream ends by itself."""
+
     def close_idle(self) -> None:
         """A stream is under way, and ends by itself or with the server."""
 

@@ -62,7 +62,7 @@ def over_time(run: Run) -> list[str]:
             lines.append(f"  {name:>9}  {spark(values, most)}  0 to {write(most)}")
     if lines:
         end = f"{run.elapsed_s:.0f} s"
-        lines.append(f"  {'':>9}  0{end.rjust(max(1, len(spans) - 1))}")
+        lines.append(f"  {'':>9}  0{end.rjust(max(len(end) + 1, len(spans) - 1))}")
     return lines
 
 

@@ -157,7 +157,8 @@ def _get(target: Target, path: str, fetch: Fetch) -> Mapping[str, Any]:
     advice = "; it wants a key: pass --key" if status == 401 else ""
     if status == 404 and not said:
         raise _no_headway(target, path)
-    raise ConfigError(where=target.url, problem=f"GET {path} is answered {status}: {said}{advice}")
+    problem = f"GET {path} is answered {status}: {said.removesuffix('.')}{advice}"
+    raise ConfigError(where=target.url, problem=problem)
 
 
 def _no_headway(target: Target, path: str) -> ConfigError:

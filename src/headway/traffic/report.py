@@ -111,6 +111,12 @@ def write(path: Path, text: str) -> None:
         raise ConfigError(where=str(path), problem=f"can't be written: {e.strerror}") from e
 
 
+def expect_to_write(path: Path) -> None:
+    """See that a file has a folder to lie in, before there is something to lose. Raises ConfigError."""
+    if not path.parent.is_dir():
+        raise ConfigError(where=str(path), problem=f"there is no folder {str(path.parent)!r}")
+
+
 def read(path: Path) -> Run:
     """A run that was kept. Raises ConfigError: there is none, or of another version."""
     where = f"`--compare {path}`"

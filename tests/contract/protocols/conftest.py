@@ -1,4 +1,4 @@
-"""A small model that every codec is asked about, and the golden questions and answers of each."""
+"""Two small models that codecs are asked about, and the golden questions and answers of each codec."""
 
 import base64
 import json
@@ -10,14 +10,16 @@ from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from contract.facts import facts_of, route_of
 from numpy.typing import NDArray
 
 from headway import plugins
+from headway.errors import UnknownModel
 from headway.model.call import Call, Result
 from headway.model.marks import Batch, Reject, Tensor
 from headway.model.signature import read_signature
 from headway.model.wire import Wire
-from headway.protocols import Ask, Codec, Reply
+from headway.protocols import Ask, Codec, Ordering, Reply
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "protocols"
 
@@ -39,34 +41,60 @@ def shout(
     ]
 
 
+def embed(
+    text: Batch[str],
+) -> Annotated[NDArray[np.float32], Tensor("float32", "batch", 3)]:
+    """Turn texts into vectors."""
+    rows = [[len(t), t.count("a"), np.nan if t == "nan" else 0.5] for t in text]
+    return np.asarray(rows, np.float32).reshape(len(text), 3)
+
+
+MODELS: Mapping[str, Callable[..., Any]] = {"shout": shout, "embed": embed}
 Perform = Callable[[ModuleType, Ask], Reply]
 
 
 @pytest.fixture(scope="session")
-def wire() -> Wire:
-    return Wire(read_signature(shout), name="shout")
+def wires() -> Mapping[str, Wire]:
+    """By model."""
+    return {name: Wire(read_signature(f), name=name) for name, f in MODELS.items()}
 
 
 @pytest.fixture(scope="session")
-def perform(wire: Wire) -> Perform:
+def wire(wires: Mapping[str, Wire]) -> Wire:
+    return wires["shout"]
+
+
+@pytest.fixture(scope="session")
+def perform(wires: Mapping[str, Wire]) -> Perform:
     """Ask the model through a codec, as the engine does for a grab of one request."""
 
     def ask_it(module: ModuleType, ask: Ask) -> Reply:
         codec: Codec = module
+        wire = wires.get(ask.model, wires["shout"])
+        route = route_of(codec, ask)
+        if route is not None and route.is_local:
+            return codec.answer(ask, facts_of(wire))
+        if route is not None and route.is_admin:
+            ordering: Ordering = module
+            order = ordering.order(ask, facts_of(wire))
+            if order.model not in ("", "shout"):
+                raise UnknownModel(model=order.model, known="shout")
+            return ordering.obeyed(ask, facts_of(wire))
         call = codec.decode(ask, wire)
-        return codec.encode(ask, call, answer_of(call), wire)
+        return codec.encode(ask, call, answer_of(call, wire), wire)
 
-    def answer_of(call: Call) -> Result:
+    def answer_of(call: Call, wire: Wire) -> Result:
         if not call.rows:
             return wire.empty()
-        return wire.scatter(shout(**wire.gather([(call, None)])), call.rows)
+        function = MODELS[wire.description.name]
+        return wire.scatter(function(**wire.gather([(call, None)])), call.rows)
 
     return ask_it
 
 
 @dataclass(frozen=True)
 class Golden:
-    """A question and the whole answer that it must get."""
+    """A question and the whole answer that it must get; "model" names another one, or none."""
 
     name: str
     ask: Ask
@@ -79,7 +107,7 @@ class Golden:
         asked, answered = said["ask"], said["reply"]
         ask = Ask(
             asked.get("op"),
-            "shout",
+            asked.get("model", "shout"),
             asked.get("version", ""),
             _body(asked),
             asked.get("headers", {}),

@@ -8,13 +8,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from contract.facts import facts_of, route_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headway import errors
+from headway import errors, plugins
 from headway.errors import CallerError, HeadwayError
 from headway.model.call import Call, Result
-from headway.protocols import Ask, Facts, Stats, headers_of, status_of
+from headway.protocols import JSON, Ask, Facts, Reply, Route, Stats, headers_of, status_of
+from headway.protocols._protobuf import texts
 
 SECRET = 'File "/srv/secret/model.py", line 7: KeyError: password'
 CODEC_PARTS = ("decode", "encode", "chunk", "chunk_error", "stream_type", "answer", "render")
@@ -28,10 +30,6 @@ def every_error() -> list[type[HeadwayError]]:
     return found
 
 
-def facts_of(wire: Any, *, is_ready: bool = True) -> Facts:
-    return Facts({"shout": {"1": wire.description}}, {"shout": is_ready}, is_ready, {}, "0.1.0")
-
-
 def parsed(body: bytes) -> Any:
     """Strict JSON: the bare NaN of some libraries is none."""
 
@@ -39,6 +37,29 @@ def parsed(body: bytes) -> Any:
         raise AssertionError(f"{name} is not JSON")
 
     return json.loads(body, parse_constant=refuse)
+
+
+def is_grpc(codec: ModuleType) -> bool:
+    return all(route.method == "GRPC" for route in codec.ROUTES)
+
+
+def is_asked(codec: ModuleType) -> bool:
+    """Whether it asks workers, or the gateway alone."""
+    return any(not route.is_local for route in codec.ROUTES)
+
+
+def is_whole(codec: ModuleType, reply: Reply) -> bool:
+    """Whether a reply's body is what its content type says: a message, or in JSON an object or a list."""
+    if is_grpc(codec):
+        return texts(reply.body) == []
+    if reply.content_type != JSON:
+        return bool(reply.body) == bool(reply.content_type)
+    return isinstance(parsed(reply.body), dict | list)
+
+
+def told(codec: ModuleType, reply: Reply) -> str:
+    """The text of an error."""
+    return dict(reply.headers)["grpc-message"] if is_grpc(codec) else reply.body.decode()
 
 
 def test_every_protocol_has_golden_files(codec_name: str, request: pytest.FixtureRequest) -> None:
@@ -51,6 +72,11 @@ def test_a_protocol_has_every_part_of_the_contract(codec: ModuleType) -> None:
     assert all(name == name.lower() for name in codec.HEADERS)
     assert len({(r.method, r.path) for r in codec.ROUTES}) == len(codec.ROUTES)
     assert all(r.path.startswith("/") and (r.is_local or not r.needs_probe) for r in codec.ROUTES)
+
+
+def test_what_can_be_chosen_is_a_literal(codec: ModuleType, codec_name: str) -> None:
+    found = plugins.literal("protocols", codec_name, "CHOICES", {})
+    assert found == getattr(codec, "CHOICES", {})
 
 
 def test_importing_a_protocol_imports_neither_numpy_nor_protobuf(codec_name: str) -> None:
@@ -93,12 +119,24 @@ def test_a_body_may_be_a_view_into_a_larger_buffer(
 
 def is_survived(codec: ModuleType, ask: Ask, wire: Any) -> bool:
     """A damaged request is read, or it is the caller's error; nothing else may come out."""
+    route = route_of(codec, ask)
     try:
-        codec.decode(ask, wire)
+        if route is not None and route.is_local:
+            codec.answer(ask, facts_of(wire))
+        elif route is not None and route.is_admin:
+            codec.order(ask, facts_of(wire))
+        else:
+            codec.decode(ask, wire)
     except CallerError as e:
         reply = codec.render(ask, e)
+        if isinstance(e, errors.Unsupported):
+            return True
+        if any(route.is_bidi and route.op == ask.op for route in codec.ROUTES) and is_asked(codec):
+            assert reply.body  # its stream stays open
+            return True
         assert 400 <= reply.status < 500
-        parsed(reply.body)
+        assert is_whole(codec, reply)
+        assert told(codec, reply) or not reply.content_type
     return True
 
 
@@ -107,10 +145,20 @@ def with_body(ask: Ask, body: bytes | memoryview) -> Ask:
 
 
 def test_every_cut_of_a_request_is_read_or_refused(
-    golden: Any, codec: ModuleType, wire: Any
+    golden: Any, codec: ModuleType, wires: Any
 ) -> None:
+    wire = wires.get(golden.ask.model, wires["shout"])
     for end in range(len(golden.ask.body)):
         assert is_survived(codec, with_body(golden.ask, golden.ask.body[:end]), wire)
+
+
+@pytest.mark.parametrize("tail", [b" ", b"\0", b"}", b"]", b"x", b"\xff", b"\r\n{}"])
+def test_what_follows_a_request_is_read_or_refused(
+    golden: Any, codec: ModuleType, wires: Any, tail: bytes
+) -> None:
+    wire = wires.get(golden.ask.model, wires["shout"])
+    assert is_survived(codec, with_body(golden.ask, golden.ask.body + tail), wire)
+    assert is_survived(codec, with_body(golden.ask, golden.ask.body * 2), wire)
 
 
 @settings(
@@ -120,7 +168,7 @@ def test_every_cut_of_a_request_is_read_or_refused(
 )
 @given(data=st.data())
 def test_mutated_bytes_are_read_or_refused(
-    golden: Any, codec: ModuleType, wire: Any, data: st.DataObject
+    golden: Any, codec: ModuleType, wires: Any, data: st.DataObject
 ) -> None:
     body = bytearray(golden.ask.body)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -130,18 +178,21 @@ def test_mutated_bytes_are_read_or_refused(
             [b"[", b"]", b"{", b'"', b",", b"-", b"1e999", b"null", b"\\ud800"]
         )
         body[at:stop] = data.draw(st.one_of(st.binary(max_size=4), chosen))
-    assert is_survived(codec, with_body(golden.ask, bytes(body)), wire)
+    assert is_survived(
+        codec, with_body(golden.ask, bytes(body)), wires.get(golden.ask.model, wires["shout"])
+    )
 
 
 @pytest.mark.parametrize("kind", every_error(), ids=lambda k: k.__name__)
 def test_every_error_is_written_in_the_dialect(codec: ModuleType, kind: type[HeadwayError]) -> None:
     ask = Ask("infer", "shout", "", b"", {}, request_id="id-1")
     reply = codec.render(ask, kind())
-    body = parsed(reply.body)
-    assert isinstance(body, dict)
-    assert body
-    assert reply.status == status_of(kind()) or kind is errors.QueueFull
-    assert tuple(reply.headers) == headers_of(kind())
+    assert told(codec, reply) not in ("", "{}")
+    assert is_whole(codec, reply)
+    assert reply.status == status_of(kind(), getattr(codec, "STATUSES", {}))
+    assert set(headers_of(kind())) <= set(reply.headers)
+    if is_grpc(codec):
+        assert 0 < int(dict(reply.headers)["grpc-status"]) <= 16
 
 
 @pytest.mark.parametrize(
@@ -159,6 +210,7 @@ def test_an_error_that_is_not_the_callers_tells_no_path_and_no_trace(
         errors.ModelCrashed,
         errors.GivenUp,
         errors.WorkerLost,
+        errors.JobLost,
         errors.ServerStopped,
     )
     error: HeadwayError
@@ -168,9 +220,9 @@ def test_an_error_that_is_not_the_callers_tells_no_path_and_no_trace(
     else:
         error = kind(SECRET, path="/srv/secret", problem=SECRET)
     ask = Ask("infer", "shout", "", b"", {}, request_id="id-1")
-    for written in (codec.render(ask, error).body, codec.chunk_error(ask, error)):
-        assert b"secret" not in written
-        assert b"password" not in written
+    for written in (told(codec, codec.render(ask, error)), str(codec.chunk_error(ask, error))):
+        assert "secret" not in written
+        assert "password" not in written
 
 
 def test_a_failed_row_fails_the_request_and_is_named(codec: ModuleType, wire: Any) -> None:
@@ -178,7 +230,7 @@ def test_a_failed_row_fails_the_request_and_is_named(codec: ModuleType, wire: An
     result = Result([None, None], {1: errors.Rejected("no text")})
     with pytest.raises(errors.Rejected) as raised:
         codec.encode(ask, Call(2, {}), result, wire)
-    assert b"row 1: no text" in codec.render(ask, raised.value).body
+    assert "row 1: no text" in told(codec, codec.render(ask, raised.value))
 
 
 def test_the_index_of_a_row_survives_when_its_message_may_not(codec: ModuleType, wire: Any) -> None:
@@ -186,16 +238,20 @@ def test_the_index_of_a_row_survives_when_its_message_may_not(codec: ModuleType,
     result = Result([None] * 3, {2: errors.ModelFailed(SECRET)})
     with pytest.raises(errors.ModelFailed) as raised:
         codec.encode(ask, Call(3, {}), result, wire)
-    body = codec.render(ask, raised.value).body
-    assert b"row 2: " in body
-    assert b"password" not in body
+    text = told(codec, codec.render(ask, raised.value))
+    assert "row 2: " in text
+    assert "password" not in text
+
+
+def names_model(route: Route) -> bool:
+    return "{model}" in route.path or route.names_in_body
 
 
 def local_asks(codec: ModuleType) -> list[Ask]:
     return [
         Ask(
             route.op,
-            "shout" if "{model}" in route.path else "",
+            "shout" if names_model(route) else "",
             "1" if "{version}" in route.path else "",
             b"",
             {},
@@ -209,17 +265,18 @@ def test_every_local_route_answers_from_facts_alone(codec: ModuleType, wire: Any
     for ask in local_asks(codec):
         reply = codec.answer(ask, facts_of(wire))
         assert reply.status == 200
-        assert isinstance(parsed(reply.body), dict)
+        assert is_whole(codec, reply)
 
 
 def test_an_unknown_model_or_version_is_told_by_every_local_route_that_names_one(
     codec: ModuleType, wire: Any
 ) -> None:
     for ask in local_asks(codec):
-        if not ask.model:
+        if not ask.model or ask.op == "watch":  # which waits for it to come
             continue
-        with pytest.raises(errors.UnknownVersion):
-            codec.answer(Ask(ask.op, "shout", "7", b"", {}), facts_of(wire))
+        if is_asked(codec):  # or it knows no versions
+            with pytest.raises(errors.UnknownVersion):
+                codec.answer(Ask(ask.op, "shout", "7", b"", {}), facts_of(wire))
         with pytest.raises(errors.UnknownModel):
             codec.answer(Ask(ask.op, "whisper", ask.version, b"", {}), facts_of(wire))
 
@@ -228,8 +285,12 @@ def test_readiness_follows_the_facts(codec: ModuleType, wire: Any) -> None:
     for route in codec.ROUTES:
         if not route.needs_probe:
             continue
-        ask = Ask(route.op, "shout" if "{model}" in route.path else "", "", b"", {})
-        assert codec.answer(ask, facts_of(wire)).status == 200
+        ask = Ask(route.op, "shout" if names_model(route) else "", "", b"", {})
+        ready = codec.answer(ask, facts_of(wire))
+        assert ready.status == 200
+        if is_grpc(codec):  # to be asked is no error there
+            assert codec.answer(ask, facts_of(wire, is_ready=False)).body != ready.body
+            continue
         with pytest.raises(errors.NotReady) as raised:
             codec.answer(ask, facts_of(wire, is_ready=False))
         assert codec.render(ask, raised.value).status == 503
@@ -238,7 +299,7 @@ def test_readiness_follows_the_facts(codec: ModuleType, wire: Any) -> None:
 def test_a_model_that_nobody_described_yet_is_not_ready(codec: ModuleType) -> None:
     facts = Facts({"shout": {}}, {}, False, {"shout": Stats()}, "0.1.0")
     for ask in local_asks(codec):
-        if not ask.model:
+        if not ask.model or is_grpc(codec):
             codec_answers_or_is_not_ready(codec, ask, facts)
             continue
         with pytest.raises((errors.NotReady, errors.UnknownVersion)):
@@ -247,6 +308,6 @@ def test_a_model_that_nobody_described_yet_is_not_ready(codec: ModuleType) -> No
 
 def codec_answers_or_is_not_ready(codec: ModuleType, ask: Ask, facts: Facts) -> None:
     try:
-        parsed(codec.answer(ask, facts).body)
-    except errors.NotReady:
+        assert is_whole(codec, codec.answer(ask, facts))
+    except (errors.NotReady, errors.UnknownVersion):
         return

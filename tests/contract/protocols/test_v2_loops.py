@@ -13,12 +13,19 @@ from hypothesis.extra import numpy as hnp
 
 from headway.errors import BadInput
 from headway.model.call import Block, Call, Description, Result, TensorSpec
-from headway.protocols import Ask, v2
+from headway.protocols import Ask, v2, v2_grpc
+from headway.protocols._protobuf import read, sized
+from headway.protocols._schema import Schema
 from headway.protocols._tensors import DATATYPES, LARGE_BYTES
+from headway.protocols._v2_proto import PROTO
 
 NUMBERS = [name for name in DATATYPES if name != "bytes"]
 IN_JSON = [name for name in NUMBERS if name != "float16"]
 LENGTH = "inference-header-content-length"
+_RESPONSE = Schema(PROTO, lazy=("ModelInferResponse.outputs",)).message(
+    "inference.ModelInferResponse"
+)
+"""Outputs as they lie in the message: an input tensor has the same fields by the same numbers."""
 
 
 class Mirror:
@@ -189,6 +196,26 @@ def test_what_is_encoded_can_be_decoded_again(arrays: list[Any], data: st.DataOb
     back = decoded(asked + tail, len(asked) if length else None, [])
     for name, array in named.items():
         np.testing.assert_array_equal(array_of(back[name]), array)
+
+
+@settings(deadline=None)
+@given(st.lists(tensors(NUMBERS, finite=False), min_size=1, max_size=4), st.booleans())
+def test_what_grpc_encodes_can_be_decoded_again_raw_and_typed(
+    arrays: list[Any], is_raw: bool
+) -> None:
+    named = {f"t{i}": a for i, a in enumerate(arrays)}
+    wire: Any = Mirror(specs_of({n: a for n, a in named.items() if a.ndim}))
+    wire.blocks = {n: Block(a.dtype.name, a.shape, buffer_of(a)) for n, a in named.items()}
+    call = Call(1, {}, memo=v2_grpc._Memo(is_raw=is_raw))
+    reply = v2_grpc.encode(Ask("infer", "m", "", b"", {}), call, Result([]), wire)
+    told = read(_RESPONSE, reply.body)
+    assert ("raw_output_contents" in told) == (is_raw or any(a.dtype == "f2" for a in arrays))
+    asked = [sized(5, bytes(output)) for output in told["outputs"]]
+    asked += [sized(7, bytes(raw)) for raw in told.get("raw_output_contents", ())]
+    v2_grpc.decode(Ask("infer", "m", "", sized(1, b"m") + b"".join(asked), {}), wire)
+    assert wire.blocks.keys() == named.keys()
+    for name, array in named.items():
+        np.testing.assert_array_equal(array_of(wire.blocks[name]), array)
 
 
 def is_exact_in_json(array: Any) -> bool:

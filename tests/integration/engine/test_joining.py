@@ -13,11 +13,11 @@ import uvloop
 
 from headway.config import ModelSettings
 from headway.engine import frames
-from headway.engine.frames import Framer, Question, Replies
+from headway.engine.frames import Answer, Framer, Grab, Question, Replies
 from headway.engine.gateway import Gateway
 from headway.engine.messages import Join, Joined, Loaded, Parted
 from headway.engine.pool import Pool
-from headway.errors import GivenUp
+from headway.errors import GivenUp, Unloaded
 from headway.model.call import Description
 from headway.observe.metrics import Board
 from headway.protocols import Reply
@@ -165,7 +165,7 @@ def test_who_dies_right_after_its_load_leaves_the_trouble_that_is_told(
         for end in ends:
             end.close()
         scene.gateway.forget(1, "")
-        scene.gateway.trouble("m", "it dies")
+        scene.gateway.trouble("m")
         await scene.settle()
         await scene.turns()
         assert not scene.pool.links
@@ -290,5 +290,132 @@ def test_a_slot_that_has_a_grab_of_ours_is_probed_by_its_answers(play: Any) -> N
         ends[0].send(frames.encode(Replies([answer], False, True), [b"1"]))
         async with asyncio.timeout(5):
             assert await probe
+
+    play(act)
+
+
+# Unloaded models
+
+
+async def joined(scene: Scene, worker: int, generation: int = 0) -> list[socket.socket]:
+    """A worker that has linked up, all of its slots free."""
+    ends = scene.join(worker, generation)
+    for end in ends[:-1]:
+        await answer_probe(end)
+    await scene.settle()
+    await scene.turns()
+    scene.told.clear()
+    return ends
+
+
+async def grabbed(end: socket.socket) -> list[int]:
+    """The requests of the grab that a slot gets."""
+    (grab,) = await received(end)
+    assert isinstance(grab, Grab)
+    return [entry.id for entry in grab.entries]
+
+
+def answer(end: socket.socket, ids: list[int]) -> None:
+    replies = Replies([Answer(id, frames.WHOLE, 1) for id in ids], is_credit=True, is_last=True)
+    end.send(frames.encode(replies, [b"x"] * len(ids)))
+
+
+async def work_off(end: socket.socket) -> None:
+    """Answer all that a slot gets, until the gateway hangs up."""
+    while messages := await received(end):
+        for message in messages:
+            if isinstance(message, Grab):
+                answer(end, [entry.id for entry in message.entries])
+
+
+def asking(scene: Scene, count: int) -> list[Caller]:
+    callers = [Caller() for _ in range(count)]
+    for caller in callers:
+        scene.gateway.submit(scene.pool, Question("native", "predict"), b"1", (caller, 1, "a"))
+    return callers
+
+
+def test_what_waits_has_its_workers_until_all_is_over(play: Any) -> None:
+    async def act(scene: Scene) -> None:
+        first, second, _ = await joined(scene, 1)
+        callers = asking(scene, 2)
+        grabs = [await grabbed(first), await grabbed(second)]
+        callers += asking(scene, 2)  # both slots are busy, so they wait
+        scene.gateway.unload("m")
+        scene.gateway.part(1)
+        (late,) = asking(scene, 1)
+        assert late.statuses == [503]
+        assert isinstance(scene.pool.trouble, Unloaded)
+        answer(first, grabs[0])
+        working = asyncio.ensure_future(work_off(first))
+        while scene.pool.in_flight > 1:
+            await asyncio.sleep(0)
+        await scene.turns()
+        assert scene.told == []
+        answer(second, grabs[1])
+        assert await received(second) == []
+        await working
+        assert [caller.statuses for caller in callers] == [[200]] * 4
+        assert scene.told == [Parted(1)]
+        assert not scene.pool.links
+
+    play(act)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_who_joins_a_model_that_is_unloaded_meanwhile_is_let_go(play: Any, turns: int) -> None:
+    async def act(scene: Scene) -> None:
+        scene.join(1)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        scene.gateway.unload("m")
+        scene.gateway.part(1)
+        await scene.settle()
+        await scene.turns()
+        assert scene.told == [Parted(1)]
+        assert not scene.pool.links
+        assert isinstance(scene.pool.trouble, Unloaded)
+
+    play(act)
+
+
+def test_the_next_generation_lets_the_detained_go(play: Any) -> None:
+    async def act(scene: Scene) -> None:
+        first, _, _ = await joined(scene, 1)
+        (caller,) = asking(scene, 1)
+        ids = await grabbed(first)
+        scene.gateway.unload("m")
+        scene.gateway.part(1)
+        assert scene.pool.detained == {1}
+        scene.pool.load()
+        ends = await joined(scene, 2, generation=1)
+        assert scene.pool.trouble is None
+        assert {link.worker.id for link in scene.pool.links} == {2}
+        (later,) = asking(scene, 1)
+        answer(ends[0], await grabbed(ends[0]))
+        answer(first, ids)
+        await scene.turns()
+        assert (caller.statuses, later.statuses) == ([200], [200])
+        assert scene.told == [Parted(1)]
+
+    play(act)
+
+
+def test_a_worker_that_dies_while_its_model_is_unloaded_leaves_nobody_waiting(play: Any) -> None:
+    async def act(scene: Scene) -> None:
+        first, second, control = await joined(scene, 1)
+        callers = asking(scene, 5)
+        await grabbed(first)
+        scene.gateway.unload("m")
+        scene.gateway.part(1)
+        for end in (first, second, control):
+            end.close()
+        await scene.turns()
+        scene.gateway.forget(1, "")
+        await scene.turns()
+        assert [caller.statuses for caller in callers] == [[503]] * 5
+        assert scene.gateway.in_flight == 0
+        scene.pool.unloaded()
+        assert scene.pool.state.reason == "unloaded"
 
     play(act)

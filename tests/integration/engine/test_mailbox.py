@@ -40,12 +40,12 @@ async def take(other: Channel, count: int) -> list[tuple[Message, list[int]]]:
 
 
 def say(number: int) -> Trouble:
-    return Trouble(str(number), LONG)
+    return Trouble(str(number) + LONG)
 
 
 def model_of(message: Message) -> str:
     assert isinstance(message, Trouble)
-    return message.model
+    return message.model.removesuffix(LONG)
 
 
 async def send_to_a_deaf_child() -> None:

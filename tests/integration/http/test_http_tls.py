@@ -139,7 +139,7 @@ def test_who_is_silent_in_the_queue_holds_nobody_up_at_the_end(
         pairs = [socket.socketpair() for _ in range(3)]
         for sock in (sock for pair in pairs for sock in pair):
             sock.setblocking(False)
-        adopting = asyncio.gather(house.listener.adopt([(ours, context) for ours, _ in pairs]))
+        adopting = asyncio.gather(house.listener.adopt([ours for ours, _ in pairs]))
         *silent, (_, last) = pairs
         async with asyncio.timeout(10):
             reader, writer = await asyncio.open_connection(

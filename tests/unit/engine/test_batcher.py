@@ -219,3 +219,26 @@ def test_what_is_withdrawn_holds_its_body_no_longer() -> None:
     batcher.withdraw(flight)
     assert flight.body == b""
     assert (batcher.queued, batcher.queued_bytes) == (0, 0)
+
+
+def test_jobs_neither_fall_under_the_bound_of_those_who_leave_nor_count_for_it() -> None:
+    batcher = Batcher(Limits(max_queue=20))
+    for id in range(6):
+        job = Flight(id, b"", 0, 0.0, 1.0, 1.0, priority=2)
+        job.is_patient = True
+        assert not batcher.offer(job)
+    for id in range(6, 12):
+        assert not batcher.offer(Flight(id, b"", 0, 0.0, 1.0, 1.0))
+    batcher.most = 4
+    surplus = batcher.surplus()
+    assert [f.id for f in surplus] == [6, 7]
+    for flight in surplus:
+        flight.state = State.DONE
+        batcher.withdraw(flight)
+    assert batcher.offer(Flight(12, b"", 0, 0.0, 1.0, 1.0))
+    late = Flight(13, b"", 0, 0.0, 1.0, 1.0)
+    late.is_patient = True
+    assert not batcher.offer(late)
+    assert batcher.patient == 7
+    assert len(batcher.take(1, 0.0)) == 11
+    assert batcher.patient == 0

@@ -88,6 +88,12 @@ class World(RuleBasedStateMachine):
         self.obey(self.fleet.replace(self.now))
         assert self.fleet.ready == before
 
+    @rule()
+    def unload(self) -> None:
+        self.obey(self.fleet.unload())
+        assert self.fleet.ready == 0
+        assert all(m.phase is Phase.LEAVING for m in self.fleet.members.values())
+
     @rule(size=st.integers(1, 3))
     def resize(self, size: int) -> None:
         before = self.fleet.ready
@@ -110,6 +116,8 @@ class World(RuleBasedStateMachine):
         ]
         assert len(current) <= max(self.fleet.size, self.fleet.ready, 3)
         assert {m.id for m in self.fleet.members.values()} <= self.processes
+        if self.fleet.is_unloaded:
+            assert not current, "somebody was started"
         # Nobody who was left out of the fleet goes on living without an end in sight.
         assert self.processes - set(self.fleet.members) <= self.killed
 
@@ -534,3 +542,60 @@ def test_a_generation_that_dies_at_start_is_given_up_and_the_old_one_goes_on_by_
     assert fleet.members[second].generation == 0
     fleet.replace(now + 2.0)
     assert not fleet.refusal
+
+
+# Unload and load
+
+
+def test_who_is_unloaded_leaves_and_nobody_is_started() -> None:
+    fleet = Fleet(3, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1)
+    fleet.loaded(2, 0.0)
+    assert sorted(fleet.unload(), key=lambda o: o[1]) == [
+        (Order.PART, 1),
+        (Order.PART, 2),
+        (Order.KILL, 3),
+    ]
+    assert fleet.tick(10.0) == fleet.resize(4, 10.0) == []
+    assert fleet.parted(1) == [(Order.LEAVE, 1)]
+    assert fleet.died(1, 11.0, "exit code 0") == fleet.died(2, 11.0, "SIGKILL") == []
+    assert (fleet.members, fleet.restarts, fleet.has_failed) == ({}, 0, False)
+    assert fleet.unload() == []
+
+
+def test_a_load_after_an_unload_does_not_fall_back_on_what_was() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.start(0.0)
+    ready(fleet, 1)
+    fleet.unload()
+    assert fleet.outcome == "it has been unloaded meanwhile"
+    assert fleet.replace(1.0) == [(Order.START, 2)]
+    assert fleet.outcome is None
+    assert fleet.refused(2, 2.0, "bad file") == [(Order.KILL, 2)]
+    assert (fleet.outcome, fleet.has_failed) == ("bad file", True)
+
+
+def test_the_outcome_of_a_load_is_known_when_it_alone_serves() -> None:
+    fleet = Fleet(2, 60.0, 30.0)
+    fleet.start(0.0)
+    assert fleet.outcome is None
+    ready(fleet, 1)
+    ready(fleet, 2)
+    assert fleet.outcome == ""
+    fleet.replace(1.0)
+    ready(fleet, 3, 1.0)
+    assert fleet.outcome is None
+    ready(fleet, 4, 1.0)
+    assert fleet.outcome == ""
+    fleet.replace(2.0)
+    fleet.refused(5, 2.0, "bad file")
+    assert fleet.outcome == "bad file"
+
+
+def test_a_generation_has_the_number_that_it_is_given_or_a_higher_one() -> None:
+    fleet = Fleet(1, 60.0, 30.0)
+    fleet.replace(0.0, number=4)
+    assert fleet.generation == 4
+    fleet.replace(0.0, number=2)
+    assert fleet.generation == 5

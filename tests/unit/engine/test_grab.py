@@ -24,8 +24,9 @@ from headway.engine.coroutines import Coroutines
 from headway.engine.frames import CHUNK, END, HEAD, WHOLE
 from headway.engine.grab import Run
 from headway.engine.ticket import Bounds, Said, Ticket, Timing
+from headway.model.call import Call, Result
 from headway.model.opening import Opened, open_predictor
-from headway.protocols import Ask, Codec
+from headway.protocols import Ask, Codec, Reply, Wire
 
 NATIVE: Codec = plugins.load("protocols", "native")
 BAD = "bad"
@@ -486,6 +487,45 @@ def test_a_stream_that_fails_says_so_at_its_start_or_in_its_last_item(
     assert owner(stream).closed == ["3", "3"]
 
 
+class Courteous:
+    """The native dialect, with a word at the end of each stream, and questions that no model has to answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(NATIVE, name)
+
+    def decode(self, ask: Ask, wire: Wire) -> Call:
+        if ask.body == b"who?":
+            return Call(0, {}, needs_model=False)
+        return NATIVE.decode(ask, wire)
+
+    def encode(self, ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
+        if not call.needs_model:
+            return Reply(200, b'"me"')
+        return NATIVE.encode(ask, call, result, wire)
+
+    def chunk_last(self, ask: Ask, call: Call, wire: Wire) -> bytes:
+        return b"bye"
+
+
+def test_a_stream_ends_with_its_dialects_own_words_where_it_ends_well(
+    stream: Opened, coroutines: Coroutines
+) -> None:
+    tickets = [make(i, {"upto": upto}, codec=Courteous()) for i, upto in ((1, 1), (2, 0))]
+    broken = make(3, {"upto": 3, "fail_at": 1}, codec=Courteous())
+    heard = perform(stream, [*tickets, broken], coroutines=coroutines)
+    assert [s.body for s in heard.said if s.id == 1] == [b"", b"0\n", b"bye", b""]
+    assert [s.body for s in heard.said if s.id == 2] == [b"", b"bye", b""]
+    assert b"bye" not in [s.body for s in heard.said if s.id == 3]
+
+
+def test_what_is_asked_about_a_model_is_answered_without_it(
+    stream: Opened, coroutines: Coroutines
+) -> None:
+    heard = perform(stream, [make(1, b"who?", codec=Courteous())], coroutines=coroutines)
+    assert heard.value(1) == "me"
+    assert owner(stream).closed == []
+
+
 def test_cancelling_a_stream_closes_its_generator_and_leaves_others_alone(
     stream: Opened, coroutines: Coroutines
 ) -> None:
@@ -759,3 +799,26 @@ def test_a_stream_that_ends_by_itself_at_its_deadline_is_not_told_to_be_whole() 
     assert heard.said[-1].part == END
     assert heard.said[-1].error is not None
     assert heard.said[-1].error.code == "deadline"
+
+
+class Slow(hw.Predictor):
+    """One item at a time, in a while that can be told."""
+
+    def predict(self, number: int) -> int:
+        until = time.perf_counter() + number / 1000
+        while time.perf_counter() < until:
+            pass
+        return number
+
+
+def test_a_call_knows_how_long_the_model_worked_on_it() -> None:
+    items, batch = make(1, [{"number": 4}, {"number": 8}]), make(2, {"number": 0})
+    perform(open_predictor(Slow), [items, batch])
+    assert items.call is not None
+    assert batch.call is not None
+    assert items.call.worked_s >= 0.012
+    assert 0 < batch.call.worked_s < items.call.worked_s
+    whole = make(3, {"text": "a"})
+    perform(open_predictor(Shout), [whole])
+    assert whole.call is not None
+    assert whole.call.worked_s > 0

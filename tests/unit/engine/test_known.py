@@ -1,5 +1,7 @@
 """Rows that a worker has answered before skip the model, while the rest of their batch runs."""
 
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 import headway as hw
 from headway import plugins
@@ -53,6 +56,25 @@ class Arrays(Noted):
         self.asked += x.tolist()
         sums: Sums = x.sum(axis=1)
         return sums
+
+
+class Negatives(Noted):
+    def predict(self, photo: hw.Batch[Image.Image]) -> hw.Batch[Image.Image]:
+        self.asked += [p.size for p in photo]
+        return [ImageOps.invert(p) for p in photo]
+
+
+class Captions(Noted):
+    def predict(self, photo: Image.Image, text: hw.Batch[str]) -> hw.Batch[str]:
+        self.asked.append(text)
+        return [f"{t} {photo.width}x{photo.height}" for t in text]
+
+
+def png(width: int) -> str:
+    """A picture, in base64."""
+    out = io.BytesIO()
+    Image.new("RGB", (width, 2), "red").save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
 
 
 class Asker:
@@ -107,6 +129,39 @@ def test_a_shared_parameter_is_part_of_the_question() -> None:
     assert ask({"text": "a"}, {"text": "a", "scale": 2}) == [{"a": 1}, {"a": 2}]
     assert ask({"text": "a", "scale": 2}, {"text": "a", "scale": 1}) == [{"a": 2}, {"a": 1}]
     assert ask.asked == ["a", "a"]
+
+
+def test_a_picture_is_known_by_its_file_however_that_came() -> None:
+    ask = Asker(Negatives)
+    first = ask([{"photo": png(3)}, {"photo": png(4)}])
+    assert ask.asked == [(3, 2), (4, 2)]
+    again = ask([{"photo": f"data:image/png;base64,{png(4)}"}, {"photo": png(5)}])
+    assert again[0][0] == first[0][1]
+    assert (ask.asked, ask.recalled) == ([(5, 2)], 1)
+
+
+def test_a_file_is_told_from_others_without_being_decoded() -> None:
+    wire = Wire(read_signature(Negatives))
+    call = wire.read_media("image/png", b"no picture")
+    (key,) = Known(wire, 2**20, 60.0).keys(call)
+    assert key
+
+
+def test_a_picture_that_is_kept_takes_the_memory_of_its_pixels() -> None:
+    known = Known(Wire(read_signature(Negatives)), 2**20, 60.0)
+    known.keep(b"small", Result([Image.new("RGB", (100, 100))]), 0.0)
+    known.keep(b"large", Result([Image.new("RGB", (1000, 1000))]), 0.0)
+    assert set(known.find([b"small", b"large"], 0.0)) == {0}
+
+
+def test_rows_that_share_a_picture_meet_and_others_do_not() -> None:
+    ask = Asker(Captions)
+    ours, theirs = {"photo": png(3), "text": "a"}, {"photo": png(4), "text": "b"}
+    answers = ask([ours, {**ours, "text": "c"}], theirs)
+    assert answers == [["a 3x2", "c 3x2"], "b 4x2"]
+    assert sorted(ask.asked) == [["a", "c"], ["b"]]
+    assert ask([theirs, ours]) == [["b 4x2", "a 3x2"]]
+    assert ask.asked == []
 
 
 def test_refused_rows_are_asked_again() -> None:
@@ -193,7 +248,7 @@ def test_a_row_that_cant_be_decoded_is_not_known() -> None:
         raise NotImplementedError
 
     wire = Wire(read_signature(bands))
-    assert Known(wire, 2**20, 60.0).keys(wire.read_json(b'{"photo":"eA=="}')) == []
+    assert Known(wire, 2**20, 60.0).keys(wire.read_json(b'{"photo":"%%"}')) == []
 
 
 class Knotted:

@@ -204,7 +204,8 @@ class Lending(RuleBasedStateMachine):
         assert len(holders) - len(spent) <= 1
         assert not any(self.ends[g].link.has_credit for g in holders if self.loan.holder != g)
 
-    def teardown(self) -> None:
+    def settle(self) -> None:
+        """Read and end all that is under way."""
         for _ in range(1000):
             if self.running is not None:
                 self.grab_ends()
@@ -216,6 +217,9 @@ class Lending(RuleBasedStateMachine):
             is_quiet = not any(e.wire.to_slot or e.wire.to_gateway for e in self.ends.values())
             if is_quiet and self.running is None:
                 break
+
+    def teardown(self) -> None:
+        self.settle()
         for end in self.ends.values():
             if end.is_leaving:
                 continue
@@ -227,6 +231,17 @@ class Lending(RuleBasedStateMachine):
 
 TestLending = Lending.TestCase
 TestLending.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_a_gateway_asks_again_whenever_it_lacks_the_credit() -> None:
+    lending = Lending()
+    lending.begin()
+    lending.join()
+    for _ in range(3):
+        for end in lending.ends.values():
+            end.submit()
+            lending.settle()
+    assert [end.answered_ids for end in lending.ends.values()] == [[1, 2, 3], [1, 2, 3]]
 
 
 def test_gateways_that_all_want_the_credit_take_turns() -> None:

@@ -1,5 +1,6 @@
 """What a party makes of its fleet's orders: whom it tells, what it counts, what the log and the status say."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +12,19 @@ from headway.config import ModelSettings, ModelSpec
 from headway.engine.back_off import MAX_DEATHS
 from headway.engine.channel import Channel
 from headway.engine.child import Death
-from headway.engine.messages import Hold, Loaded, Message, Refused, Trouble
+from headway.engine.messages import (
+    Hold,
+    Load,
+    Loaded,
+    Message,
+    Part,
+    Refused,
+    Trouble,
+    Unload,
+    Unloaded,
+)
 from headway.engine.party import Party
-from headway.model.call import Description
+from headway.model.call import Description, ModelState
 
 LOADED = Loaded(Description("m", "1", "", "", (), (), {}, {}), 1, 1, 4, 4, 0.001, 0.1, "")
 SIGSEGV = Death("signal", "SIGSEGV")
@@ -77,8 +88,8 @@ class Host:
         pass
 
     def troubles(self) -> list[str]:
-        """What the gateway was told, since the last time, of why the model can't be served."""
-        return [m.reason for m in self.gateway.heard() if isinstance(m, Trouble)]
+        """The models of which the gateway was told, since the last time, that they can't be served."""
+        return [m.model for m in self.gateway.heard() if isinstance(m, Trouble)]
 
 
 @pytest.fixture
@@ -113,12 +124,12 @@ def test_the_same_failure_is_told_again_after_a_reload(
 ) -> None:
     party = begun(host)
     party.hear(1, Refused("load_failed", "no such file"))
-    assert host.troubles() == ["no such file"]
+    assert host.troubles() == [spec().name]
 
     party.replace(spec())
     party.hear(2, Refused("load_failed", "no such file"))
 
-    assert host.troubles() == ["no such file"]
+    assert host.troubles() == [spec().name]
     assert len(records(caplog, "model_failed")) == 2
 
 
@@ -138,7 +149,7 @@ def test_the_same_refusal_is_told_again_after_a_reload(
 
 
 def test_a_failure_is_told_again_though_a_gateway_has_been_introduced_to_a_worker_meanwhile(
-    host: Host,
+    host: Host, caplog: pytest.LogCaptureFixture
 ) -> None:
     party = begun(host)
     told = []
@@ -148,7 +159,9 @@ def test_a_failure_is_told_again_though_a_gateway_has_been_introduced_to_a_worke
         party.replace(spec())
         party.hear(max(party.fleet.members), LOADED)
 
-    assert told == ["5 workers in a row died before they were ready: SIGSEGV"] * 2
+    assert told == [spec().name] * 2
+    reasons = [r.__dict__["reason"] for r in records(caplog, "model_failed")]
+    assert reasons == ["5 workers in a row died before they were ready: SIGSEGV"] * 2
 
 
 def test_a_worker_that_is_refused_in_place_of_one_that_served_is_counted_and_logged(
@@ -224,3 +237,69 @@ def let_all_die(party: Party, *, but: int = 0, times: int = MAX_DEATHS) -> None:
     for _ in range(times):
         party.obey(party.fleet.start(1e12))
         party.ended(max(party.fleet.members.keys() - {but}), SIGSEGV)
+
+
+# Unload and load
+
+
+def told(host: Host) -> list[type[Message]]:
+    """What the gateway was told since the last time, by kind."""
+    return [type(message) for message in host.gateway.heard()]
+
+
+def test_gateways_hear_of_an_unload_before_the_workers_leave_and_of_its_end(host: Host) -> None:
+    party = begun(host)
+    join(party, 1)
+    told(host)
+    party.unload()
+    assert told(host) == [Unload, Part]
+    assert party.state == ModelState("UNLOADING")
+    party.unload()
+    assert told(host) == []
+    party.ended(1, Death("exit", "exit code 0"))
+    assert told(host)[-1] is Unloaded
+    assert party.state == ModelState("UNAVAILABLE", "unloaded")
+    assert host.counted == []
+
+
+def test_a_new_gateway_is_told_what_is_unloaded(host: Host) -> None:
+    party = begun(host)
+    join(party, 1)
+    party.unload()
+    told(host)
+    party.meet_gateway(0)
+    assert told(host) == [Unload]
+    party.ended(1, SIGSEGV)
+    told(host)
+    party.meet_gateway(0)
+    assert told(host) == [Unload, Unloaded]
+
+
+def test_a_load_is_told_where_nothing_was_served(host: Host) -> None:
+    party = begun(host)
+    party.unload()
+    told(host)
+    party.replace(spec(), 3)
+    assert told(host) == [Load]
+    assert (party.state, party.fleet.generation) == (ModelState("LOADING"), 3)
+    party.replace(spec())
+    assert told(host) == []
+
+
+def test_who_waits_is_told_what_has_become_of_the_newest(host: Host) -> None:
+    async def run() -> list[str]:
+        party = begun(host)
+        first = party.outcome()
+        party.hear(1, Refused("load_failed", "no such file"))
+        party.replace(spec())
+        second = party.outcome()
+        assert not second.done()
+        join(party, 2)
+        third = party.outcome()
+        party.replace(spec())
+        fourth, fifth = party.outcome(), party.outcome()
+        fifth.cancel()
+        party.give_up("the server is stopping")
+        return [await f for f in (first, second, third, fourth)]
+
+    assert asyncio.run(run()) == ["no such file", "", "", "the server is stopping"]

@@ -150,7 +150,7 @@ def test_an_input_that_shares_the_axis_must_be_padded_too() -> None:
         open_predictor(Half)
 
 
-@pytest.mark.parametrize("buckets", [(), (8, 4), (4, 4)])
+@pytest.mark.parametrize("buckets", [(), (8, 4), (4, 4), (0,), (-4, 4)])
 def test_buckets_are_ascending_lengths(buckets: tuple[int, ...]) -> None:
     with pytest.raises(SignatureError, match="ascending"):
         read_field(Any, (hw.Tensor("int64", "batch", hw.Length("tokens", buckets)),))

@@ -59,6 +59,13 @@ def picture(
     return out.getvalue()
 
 
+def grey(values: list[list[int]]) -> bytes:
+    """A grey PNG of 16 bits."""
+    out = io.BytesIO()
+    Image.fromarray(np.array(values, np.uint16)).save(out, "PNG")
+    return out.getvalue()
+
+
 def sound(form: str = "WAV", rate: int = 16000, channels: int = 1, seconds: float = 0.1) -> bytes:
     time = np.arange(int(rate * seconds)) / rate
     wave = np.sin(2 * np.pi * 440 * time).astype(np.float32) / 2
@@ -144,6 +151,39 @@ def test_an_animation_is_refused(form: str) -> None:
         read(wire_of(same_pixels), out.getvalue())
 
 
+def test_a_picture_of_16_bits_is_scaled_to_8() -> None:
+    content = grey([[0, 128, 129], [257, 32896, 65535]])
+    array = read(wire_of(same_pixels), content)
+    assert array[..., 0].tolist() == [[0, 0, 1], [1, 128, 255]]
+    assert read(wire_of(jpeg), content).getpixel((2, 1)) == 255
+
+
+@pytest.mark.parametrize("missing", [1, 4, 12, 13, 16])
+def test_a_png_that_lacks_its_last_bytes_is_refused(missing: int) -> None:
+    whole = picture(size=(64, 64))
+    with pytest.raises(BadInput, match="found one that is cut off"):
+        read(wire_of(same_pixels), whole[:-missing])
+    assert read(wire_of(same_pixels), whole + b"more").shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_that_is_damaged_is_not_called_other_bytes(form: str) -> None:
+    whole = picture(form, size=(64, 64))
+    with pytest.raises(BadInput, match=r"expected a whole file in .*, found a damaged one"):
+        read(wire_of(same_pixels), whole[: len(whole) // 2])
+    with pytest.raises(BadInput, match="found other bytes"):
+        read(wire_of(same_pixels), b"GIF89a" + whole)
+
+
+def test_of_a_phones_jpeg_with_others_behind_it_the_first_is_read() -> None:
+    out = io.BytesIO()
+    preview = Image.new("RGB", (4, 4), "blue")
+    Image.new("RGB", (16, 8), "red").save(out, "MPO", save_all=True, append_images=[preview])
+    array = read(wire_of(same_pixels), out.getvalue())
+    assert array.shape == (8, 16, 3)
+    assert array[0, 0].tolist() == [254, 0, 0]
+
+
 @pytest.mark.parametrize("answer", [np.zeros((2, 2, 3)), np.zeros((2, 2), np.uint8), "x", None])
 def test_an_answer_that_is_no_picture_is_the_models_mistake(answer: Any) -> None:
     with pytest.raises(BadOutput):
@@ -200,6 +240,21 @@ def test_a_flac_that_claims_more_than_it_holds_is_refused() -> None:
         good[18:26] = word.to_bytes(8)
         with pytest.raises(error):
             read(wire_of(same_speech), bytes(good))
+
+
+@pytest.mark.parametrize("kept", [44, 46, 100, -1])
+def test_a_wav_that_lacks_samples_is_refused(kept: int) -> None:
+    whole = sound("WAV")
+    with pytest.raises(BadInput, match="found one that is cut short"):
+        read(wire_of(same_speech), whole[:kept])
+    assert len(read(wire_of(same_speech), whole + b"LIST")) == 1600
+
+
+@pytest.mark.parametrize("claim", [2**32 - 1, 2**31 - 1, 0x7FFFF000])
+def test_a_wav_whose_writer_did_not_know_its_length_is_whole(claim: int) -> None:
+    whole = bytearray(sound("WAV"))
+    whole[40:44] = claim.to_bytes(4, "little")
+    assert len(read(wire_of(same_speech), bytes(whole))) == 1600
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Models are opened from files of Python and of weights; what fails says why."""
 
+import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +107,37 @@ def test_a_file_named_like_a_library_shadows_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("pandas", "add it with: pip install 'headway[pandas]'"),
+        ("PIL", "add it with: pip install 'headway[image]'"),
+        ("sklearn", "add it with: pip install 'headway[sklearn]'"),
+        ("torch", "add it with: pip install 'headway[torch]'"),
+        ("cv2", "no file of yours, add it with: pip install opencv-python-headless"),
+        ("skops", "no file of yours, add it with: pip install skops"),
+    ],
+)
+@pytest.mark.parametrize("where", ["at import", "in load"])
+def test_a_library_that_lacks_is_named_with_the_line_that_adds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, line: str, where: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    text = f"import {module}\n" + CLASS
+    if where == "in load":
+        text = CLASS.replace("self.suffix =", f"import {module};")
+    write(tmp_path, f"lacking_{module}_{where[:2]}.py", text)
+    with pytest.raises((BundleError, ModelFailed), match=re.escape(line)):
+        open_spec(spec_of(tmp_path, f"lacking_{module}_{where[:2]}.py"))
+
+
+def test_of_what_is_there_no_installation_is_advised(tmp_path: Path) -> None:
+    write(tmp_path, "within.py", "import json.nothing_such\n" + CLASS)
+    with pytest.raises(BundleError) as told:
+        open_spec(spec_of(tmp_path, "within.py"))
+    assert "pip" not in told.value.message
+
+
+@pytest.mark.parametrize(
     ("text", "source", "error", "words"),
     [
         (CLASS, "gone.py", BundleError, ("gone.py", "no such file")),
@@ -189,3 +222,10 @@ def test_a_file_that_was_edited_twice_within_a_second_is_what_it_holds_now(tmp_p
         os.utime(tmp_path / "p.py", (1_000_000_000, 1_000_000_000))
         opened = open_spec(spec_of(tmp_path, "p.py"))
         assert opened.predict(x=0) == answer
+
+
+@pytest.mark.parametrize("name", ['x"', "x\\", "x\n"])
+def test_an_input_whose_name_json_would_escape_is_refused(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "m.echo", json.dumps({"inputs": [{"name": name}]}))
+    with pytest.raises(SignatureError, match="no quotes, backslashes"):
+        open_spec(spec_of(tmp_path, "m.echo"))

@@ -168,7 +168,7 @@ def test_who_is_held_against_whom_makes_no_difference(one: Any, other: Any) -> N
 
 @given(
     st.floats(allow_nan=False, allow_infinity=False, width=32),
-    st.floats(0, 0.1, allow_subnormal=False),
+    st.just(0.0) | st.floats(1e-9, 0.1),  # one near a float64's own step is rounded away
 )
 def test_numbers_agree_within_the_tolerance_and_not_beyond(value: float, tolerance: float) -> None:
     scale = max(1.0, abs(value))

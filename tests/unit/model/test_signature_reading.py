@@ -135,6 +135,17 @@ def test_tensors_of_a_model_file_keep_their_names() -> None:
     assert wire.read_json(b'{"input:0":[[1,2,3]]}').columns == {"input:0": [[[1.0, 2.0, 3.0]]]}
 
 
+def test_a_default_that_json_cannot_hold_is_not_told() -> None:
+    def predict(
+        top: float = float("inf"), weights: tuple[float, float] = (0.5, float("nan"))
+    ) -> float:
+        return top
+
+    schema = Wire(read_signature(predict)).description.input_schema
+    assert schema["required"] == []
+    assert not any("default" in part for part in schema["properties"].values())
+
+
 def test_the_schema_of_inputs_names_limits_defaults_and_what_is_required() -> None:
     def predict(
         flat: Flat,

@@ -13,10 +13,12 @@ import pytest
 from headway.config import ServerSettings
 from headway.engine.gateway import Gateway
 from headway.engine.pool import Pool
+from headway.model.call import Order
 from headway.observe.metrics import Board
 from headway.protocols import Reply
 from headway.server import tasks
 from headway.server.app import App, State
+from headway.server.archive import Peers
 from headway.server.http1 import Heads, Limits
 
 KEY = "a-key-of-at-least-some-length"
@@ -51,11 +53,15 @@ class Listening:
 class Broken(Gateway):
     """An engine with a bug."""
 
-    def submit(self, *arguments: Any) -> int:
+    def submit(self, *arguments: Any, is_patient: bool = False) -> int:
         raise ZeroDivisionError("a secret")
 
     async def is_ready(self, pool: Pool) -> bool:
         raise ZeroDivisionError("a secret")
+
+
+async def never(order: Order) -> str:
+    raise NotImplementedError
 
 
 def ask(method: str, path: str, *lines: str, key_file: str = "") -> tuple[Reply, str]:
@@ -64,7 +70,13 @@ def ask(method: str, path: str, *lines: str, key_file: str = "") -> tuple[Reply,
     async def run() -> Listening:
         board = Board.create(1, 1)
         gateway = Broken(asyncio.get_running_loop(), {"secret": board.tally(0, 0)}, print)
-        app = App(gateway, ServerSettings(key_file=key_file), board, 0, State(0.0))
+        app = App(
+            gateway,
+            ServerSettings(key_file=key_file),
+            board,
+            State(0.0, bid=never),
+            Peers(0, 1, Path("/nowhere"), print),
+        )
         raw = "\r\n".join([f"{method} {path} HTTP/1.1", "host: localhost", *lines, "", ""])
         exchange = Listening()
         app.ask(Heads(Limits()).parse(raw.encode()), b"{}", exchange, 1)

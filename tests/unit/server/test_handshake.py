@@ -90,6 +90,9 @@ def test_what_is_no_handshake_is_told_what_was_expected(
         ("", NOBODY, True),
         ("https://pages.example", frozenset({"pages.example"}), False),
         ("https://pages.example:8443", frozenset({"pages.example"}), False),
+        ("http://[2001:db8::7]:8443", frozenset({"[2001:db8::7]"}), False),
+        ("http://[2001:db8::7]", frozenset({"[2001:db8::7]"}), False),
+        ("http://[2001:db8::8]:8443", frozenset({"[2001:db8::7]"}), True),
         ("https://evil.example", frozenset({"*"}), False),
     ],
 )
@@ -97,6 +100,13 @@ def test_only_this_servers_pages_and_those_named_may_ask(
     origin: str | None, names: frozenset[str], is_refused: bool
 ) -> None:
     assert is_foreign(head(Origin=origin), names) == is_refused
+
+
+@pytest.mark.parametrize("port", ["", ":8000", ":80"])
+def test_a_server_that_is_asked_by_an_ipv6_address_knows_its_own_pages(port: str) -> None:
+    asked = head(Host=f"[::1]{port}", Origin=f"http://[::1]{port}")
+    assert not is_foreign(asked, NOBODY)
+    assert is_foreign(head(Host=f"[::1]{port}", Origin="http://[::1]:9"), NOBODY)
 
 
 @pytest.mark.parametrize(

@@ -214,3 +214,24 @@ def test_routes_of_other_protocols_are_listed(*, has_keys: bool) -> None:
     assert [p["name"] for p in found["post"]["parameters"]] == ["model", "version"]
     assert found["post"]["operationId"] != found["get"]["operationId"]
     assert ("401" in found["get"]["responses"]) == has_keys
+
+
+def test_explain_is_a_path_with_schemas_of_its_own() -> None:
+    why = {"type": "object", "properties": {"because": {"type": "string"}}}
+    model = describe(explain=describe(output_schema=why, doc="", examples=()))
+    document = openapi([model])
+    explain = document["paths"]["/models/titanic/explain"]["post"]
+    assert explain["operationId"] == "explain.titanic"
+    schema = explain["responses"]["200"]["content"]["application/json"]["schema"]
+    assert find(document, schema["anyOf"][0]["$ref"]) == why
+    for ref in refs(document):
+        find(document, ref)
+    assert "/models/titanic/explain" not in openapi([describe()])["paths"]
+
+
+def test_routes_that_explain_are_told_of_for_the_models_that_can() -> None:
+    routes = {"other": [Route("POST", "/other/{model}:explain", "explain")]}
+    assert "/other/{model}:explain" not in openapi([describe()], routes)["paths"]
+    models = [describe(explain=describe()), describe("else")]
+    path = openapi(models, routes)["paths"]["/other/{model}:explain"]["post"]
+    assert path["parameters"][0]["schema"] == {"enum": ["titanic"]}

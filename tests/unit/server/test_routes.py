@@ -100,3 +100,46 @@ def test_two_protocols_can_not_claim_one_route() -> None:
 def test_dialect_is_that_of_the_first_segment() -> None:
     assert ROUTES.dialect("/other/of/nothing", "one") == "two"
     assert ROUTES.dialect("/elsewhere", "one") == "one"
+
+
+def test_a_verb_is_part_of_its_segment_and_the_deepest_owner_tells_an_error() -> None:
+    ask = Route("POST", "/v1/models/{model}:ask", "ask")
+    labelled = Route("POST", "/v1/models/{model}/labels/{label}:ask", "ask")
+    embed = Route("POST", "/v1/embed", "ask")
+    routes = Routes({"one": [ask, labelled], "two": [embed]})
+    assert routes.find("POST", "/v1/models/a.b-c:ask").model == "a.b-c"
+    assert routes.find("POST", "/v1/models/a/labels/new:ask").others == {"label": "new"}
+    for path in ("/v1/models/a", "/v1/models/:ask", "/v1/models/a:b:ask", "/v1/models/a:asks"):
+        with pytest.raises(UnknownPath):
+            routes.find("POST", path)
+    assert routes.dialect("/v1/embed/more", "native") == "two"
+    assert routes.dialect("/v1/models/a:ask", "native") == "one"
+    assert routes.dialect("/elsewhere", "native") == "native"
+
+
+def test_of_two_that_fit_the_fewest_holes_win_then_a_model_that_is_served() -> None:
+    tables = {
+        "ids": (Route("PUT", "/asked/{id}", "ask"), Route("PUT", "/asked/{id}/stop", "stop")),
+        "models": (
+            Route("PUT", "/asked/{model}", "ask"),
+            Route("PUT", "/asked/{model}/{version}", "ask"),
+        ),
+    }
+    routes = Routes(tables)
+    assert routes.find("PUT", "/asked/m", {"m"}).model == "m"
+    assert routes.find("PUT", "/asked/x", {"m"}).others == {"id": "x"}
+    assert routes.find("PUT", "/asked/m/stop", {"m"}).route.op == "stop"
+    assert routes.find("PUT", "/asked/m/1", {"m"}).version == "1"
+
+
+def test_where_no_operator_asks_his_methods_are_none_of_a_path_that_others_ask() -> None:
+    load = Route("POST", "/models/{model}/load", "load", is_admin=True)
+    end = Route("DELETE", "/models/{model}", "end", is_admin=True)
+    tables = {"one": [DESCRIBE], "two": [load, end]}
+    assert Routes(tables).find("DELETE", "/models/a").route is end
+    routes = Routes(tables, has_admin=False)
+    assert routes.find("POST", "/models/a/load").route is load, "it is told where it is answered"
+    with pytest.raises(MethodNotAllowed) as caught:
+        routes.find("DELETE", "/models/a")
+    assert caught.value.fields["allow"] == "GET"
+    assert routes.dialect("/models/a", "native", "DELETE") == "one"
