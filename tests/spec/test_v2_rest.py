@@ -17,7 +17,7 @@ from headway.model.call import TensorSpec
 from headway.model.marks import Batch
 from headway.model.signature import of_tensors, read_signature
 from headway.model.wire import Wire
-from headway.protocols import Ask, Facts, Reply, Stats, v2
+from headway.protocols import Ask, Facts, Plan, Reply, Stats, v2
 
 LENGTH = "inference-header-content-length"
 MANY = 1_000_000
@@ -145,7 +145,7 @@ BAD_REQUESTS: dict[str, Any] = {
     },
     "classification": {
         "inputs": [X, Y],
-        "outputs": [{"name": "x", "parameters": {"classification": 1}}],
+        "outputs": [{"name": "x", "parameters": {"classification": -1}}],
     },
     "binary without its header": {"inputs": [XB, Y]},
     "no data": {"inputs": [{k: v for k, v in X.items() if k != "data"}, Y]},
@@ -442,7 +442,78 @@ def test_a_raw_body_that_does_not_fit_is_refused(specs: list[TensorSpec], body: 
     assert_refused(Echo(*specs).ask(body, {LENGTH: "0"}))
 
 
-# Time-outs, metadata, health, statistics
+# Classification
+
+
+def classes(reply: Reply, name: str = "x") -> tuple[list[int], list[str]]:
+    output = outputs_of(reply)[name]
+    assert output["datatype"] == "BYTES"
+    return output["shape"], output["data"]
+
+
+def wanting(count: int, **parameters: Any) -> list[dict[str, Any]]:
+    return [{"name": "x", "parameters": {"classification": count, **parameters}}]
+
+
+def test_the_highest_of_the_last_axis_are_named_by_their_places(echo: Echo) -> None:
+    x = {**X, "data": [0.1, 0.25, 3e-9, -1]}
+    assert classes(echo.ask_json(inputs=[x, Y], outputs=wanting(1))) == (
+        [1, 2, 1],
+        ["0.25:1", "3e-09:0"],
+    )
+    shape, data = classes(echo.ask_json(inputs=[x, Y], outputs=wanting(9)))
+    assert (shape, data) == ([1, 2, 2], ["0.25:1", "0.1:0", "3e-09:0", "-1:1"])
+    assert outputs_of(echo.ask_json(inputs=[X, Y], outputs=wanting(0)))["x"]["data"] == [1, 2, 3, 4]
+
+
+def test_equal_ones_keep_their_order_and_nan_is_last() -> None:
+    echo = Echo(TensorSpec("x", "float32", (4,)))
+    data = struct.pack("<4f", float("nan"), 1, float("inf"), 1)
+    head = {
+        "inputs": [
+            {**XB, "shape": [1, 4]},
+        ],
+        "outputs": wanting(4),
+    }
+    assert classes(echo.ask_binary(head, data)) == ([1, 4], ["inf:2", "1:1", "1:3", "nan:0"])
+
+
+def test_classes_can_be_binary(echo: Echo) -> None:
+    reply = echo.ask_json(inputs=[X, Y], outputs=wanting(1, binary_data=True))
+    assert outputs_of(reply)["x"]["parameters"] == {"binary_data_size": 14}
+    assert reply.body.endswith(b"\3\0\0\x002:1\3\0\0\x004:1")
+
+
+def test_no_rows_and_no_values_have_no_classes() -> None:
+    echo = Echo(TensorSpec("x", "float32", (-1,)))
+    for shape in ([0, 3], [2, 0]):
+        none = {"name": "x", "shape": shape, "datatype": "FP32", "data": []}
+        found, data = classes(echo.ask_json(inputs=[none], outputs=wanting(2)))
+        assert (found[0], data) == (shape[0], [])
+
+
+def test_an_object_of_numbers_has_its_names_for_labels() -> None:
+    def mood(text: Batch[str]) -> Batch[dict[str, float]]:
+        return [{"joy": 0.5, "a:b": 0.25, "calm": 0.75} for _ in text]
+
+    wire = Wire(read_signature(mood), name="mood")
+    texts = {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["a", "b"]}
+
+    def ask(count: int, values: Any) -> Reply:
+        wanted = [{"name": "output", "parameters": {"classification": count}}]
+        body = json.dumps({"inputs": [texts], "outputs": wanted}).encode()
+        asked = Ask("infer", "mood", "", body, {})
+        call = v2.decode(asked, wire)
+        try:
+            return v2.encode(asked, call, wire.scatter(values, 2), wire)
+        except HeadwayError as e:
+            return v2.render(asked, e)
+
+    top = classes(ask(2, mood(["a", "b"])), "output")
+    assert top == ([2, 2], ["0.75:2:calm", "0.5:0:joy"] * 2)
+
+
+# Time-outs, metadata, health, statistics, configuration
 
 
 def test_a_time_out_in_microseconds_reaches_the_call(echo: Echo) -> None:
@@ -466,7 +537,10 @@ def test_metadata_names_every_tensor_with_its_rows(echo: Echo) -> None:
     assert server == {
         "name": "headway",
         "version": "0.1.0",
-        "extensions": ["binary_tensor_data", "parameters", "statistics"],
+        "extensions": [
+            *("binary_tensor_data", "classification", "model_configuration", "model_repository"),
+            *("parameters", "statistics", "logging", "trace"),
+        ],
     }
 
 
@@ -493,3 +567,22 @@ def test_not_ready_and_full_are_503_with_a_time_to_come_back() -> None:
         reply = v2.render(Ask("infer", "m", "", b"", {}), error)
         assert (reply.status, list(json.loads(reply.body))) == (503, ["error"])
         assert dict(reply.headers)["retry-after"]
+
+
+def test_the_configuration_tells_how_a_model_is_run(echo: Echo) -> None:
+    plans = {"echo": Plan(64, 1000, 0.002, 3, "cuda:0")}
+    known = {"echo": {"1": echo.wire.description}}
+    facts = Facts(known, {"echo": True}, True, {}, "0.1.0", plans=plans)
+    said = answered("config", facts, "echo", "1")
+    assert said["input"][0] == {
+        **{"name": "x", "data_type": "TYPE_FP32", "dims": [2, 2]},
+        "optional": False,
+    }
+    assert said["max_batch_size"] == 1000
+    assert said["dynamic_batching"]["preferred_batch_size"] == [64]
+    assert said["dynamic_batching"]["max_queue_delay_microseconds"] == 2000
+    assert (said["instance_group"][0]["kind"], said["instance_group"][0]["count"]) == (
+        "KIND_GPU",
+        3,
+    )
+    assert said["model_transaction_policy"] == {"decoupled": False}
