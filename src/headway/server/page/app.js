@@ -1,30 +1,18 @@
-// The page of a Headway server: a form for each model, made from its JSON Schema.
-// Text from the server is only ever set as textContent. Nothing is stored, nothing else is loaded.
-"use strict";
+// The page of a Headway server: a form for each model, made from its JSON Schema, and what comes back.
+// Text from the server is only ever set as text. Nothing is stored, nothing else is loaded.
 
-const MANY_BYTES = 4000;
-const at = (id) => document.getElementById(id);
-const page = { key: "", model: null, fields: [], asked: 0 };
+import { showValue } from "./answers.js";
+import { LANGUAGES } from "./code.js";
+import { at, brief, button, make, oneLine, toJson } from "./dom.js";
+import { forget, offerFeedback, offerOn, startFeedback } from "./feedback.js";
+import { offerRows, startRows } from "./rows.js";
+import { ask, getJson, hasKey, modelPath, postJson, useKey } from "./server.js";
+import { FieldError, makeFields, markWrong, readFields, writeFields } from "./widgets.js";
 
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
-// What the server says
-
-function headers(more = {}) {
-  return page.key ? { ...more, authorization: `Bearer ${page.key}` } : more;
-}
-
-async function get(path) {
-  const answer = await fetch(path, { headers: headers() });
-  const body = await answer.json().catch(() => ({}));
-  at("key-form").hidden = answer.status !== 401;
-  if (!answer.ok) throw new Error(body.error || `The server answered ${answer.status}.`);
-  return body;
-}
+const MOST_CODE = 4000;
+const MOST_LINK = 8000;
+const AWAY_S = 2;
+const page = { model: null, fields: [], shown: 0, stop: null, language: Object.keys(LANGUAGES)[0] };
 
 function notice(text, isWrong = false) {
   at("notice").textContent = text;
@@ -32,390 +20,295 @@ function notice(text, isWrong = false) {
   at("notice").hidden = !text;
 }
 
+// Models
+
 async function listModels() {
   try {
-    const { models } = await get("models");
+    const { models } = await getJson("models");
+    at("key-form").hidden = true;
     notice(models.length ? "" : "No model is served here.");
-    at("models").replaceChildren(...models.map(({ name }) => make("li", {}, modelButton(name))));
-    const wanted = decodeURIComponent(location.hash.slice(1));
-    const first = models.find(({ name }) => name === wanted) || models[0];
-    if (first) await showModel(first.name);
+    at("models").replaceChildren(...models.map(({ name }) => make("li", {}, button(name, () => showModel(name)))));
+    const { name, item } = fromLink();
+    const first = models.find((model) => model.name === name) || models[0];
+    if (first) await showModel(first.name, item);
   } catch (error) {
+    at("key-form").hidden = error.status !== 401;
     notice(error.message, true);
+    if (error.status === 0) waitForServer();
   }
 }
 
-function modelButton(name) {
-  const button = make("button", { type: "button", textContent: name });
-  button.addEventListener("click", () => showModel(name));
-  return button;
+/** The server is away: look now and then, and go on when it is back. */
+function waitForServer() {
+  notice("The server does not answer; this page goes on when it is back.", true);
+  setTimeout(async () => {
+    try {
+      await ask("health/live");
+      if (page.model) notice("");
+      else listModels();
+    } catch {
+      waitForServer();
+    }
+  }, 1000 * AWAY_S);
 }
 
-async function showModel(name) {
-  page.asked += 1;
-  const asked = page.asked;
+/** Until it is there, nothing is asked of the one that was shown before. */
+async function showModel(name, item) {
+  page.shown += 1;
+  const { shown } = page;
+  at("model").inert = true;
   try {
-    const model = await get(`models/${encodeURIComponent(name)}`);
-    if (asked !== page.asked) return;
+    const model = await getJson(modelPath(name));
+    if (shown !== page.shown) return;
+    page.stop?.abort();
     page.model = model;
     notice("");
-    drawModel(model);
+    drawModel(model, item);
+    at("model").inert = false;
+    await offerFeedback(model.name);
   } catch (error) {
-    if (asked !== page.asked) return;
+    if (shown !== page.shown) return;
     at("model").hidden = true;
     notice(error.message, true);
   }
 }
 
-function drawModel(model) {
+function drawModel(model, item) {
   history.replaceState(null, "", `#${encodeURIComponent(model.name)}`);
-  for (const button of at("models").querySelectorAll("button")) {
-    button.setAttribute("aria-current", String(button.textContent === model.name));
+  for (const one of at("models").querySelectorAll("button")) {
+    one.setAttribute("aria-current", String(one.textContent === model.name));
   }
+  document.title = `${model.name} · Headway`;
   at("name").textContent = model.name;
   at("state").textContent = `version ${model.version}, ${model.ready ? "ready" : "not ready"}`;
   at("doc").textContent = model.doc || "";
-  page.fields = makeFields(model.input_schema || {});
+  const schema = model.input_schema || {};
+  page.fields = makeFields(schema, schema, drawCode);
   at("fields").replaceChildren(...page.fields.map((field) => field.element));
   at("examples").replaceChildren(...(model.examples || []).map(exampleButton));
+  at("examples-title").hidden = !(model.examples || []).length;
+  offerRows(model);
   clearAnswer();
   at("model").hidden = false;
-  fill((model.examples || [])[0] || {});
+  fill(item || (model.examples || [])[0] || {});
 }
 
 function exampleButton(example, index) {
-  const text = brief(Object.values(example).map(oneLine).join(", "), 60);
-  const button = make("button", { type: "button", textContent: text || `Example ${index + 1}` });
-  button.addEventListener("click", () => {
+  const words = Object.values(example).map((value) => (oneLine(value).length > 400 ? "" : oneLine(value)));
+  const text = brief(words.filter(Boolean).join(", "), 60);
+  return button(text || `Example ${index + 1}`, () => {
     fill(example);
     at("form").requestSubmit();
   });
-  return button;
 }
 
-function oneLine(value) {
-  return typeof value === "string" ? value : JSON.stringify(value);
+function fill(item) {
+  writeFields(page.fields, item);
+  drawCode();
 }
 
-function brief(text, most) {
-  return text.length > most ? `${text.slice(0, most)}…` : text;
-}
+// A link that carries the question
 
-// From a schema to fields
-
-function resolve(schema, root) {
-  let found = schema;
-  for (let depth = 0; found && found.$ref && depth < 16; depth += 1) {
-    const steps = found.$ref.replace(/^#\/?/, "").split("/").filter(Boolean);
-    const { $ref: _, ...beside } = found;
-    const target = steps.reduce((value, step) => {
-      return value && value[step.replaceAll("~1", "/").replaceAll("~0", "~")];
-    }, root);
-    found = { ...(target || {}), ...beside };
+function fromLink() {
+  const [name, text] = location.hash.slice(1).split("?input=", 2);
+  try {
+    const item = text && JSON.parse(decoded(text));
+    return { name: decoded(name), item: item && typeof item === "object" ? item : undefined };
+  } catch {
+    return { name: decoded(name) };
   }
-  return found || {};
 }
 
-function withoutNull(schema, root) {
-  const choices = (schema.anyOf || schema.oneOf || []).map((one) => resolve(one, root));
-  const rest = choices.filter(({ type }) => type !== "null");
-  if (choices.length && rest.length === 1) {
-    const { anyOf: _, oneOf: __, ...beside } = schema;
-    return { schema: { ...rest[0], ...beside }, isNullable: rest.length < choices.length };
+/** A part of an address; one that was never encoded is itself. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
-  return { schema, isNullable: false };
 }
 
-function makeFields(input) {
-  const root = input;
-  const schema = resolve(input, root);
-  const required = new Set(schema.required || []);
-  return Object.entries(schema.properties || {}).map(([name, property], index) => {
-    const { schema: plain, isNullable } = withoutNull(resolve(property, root), root);
-    const isRequired = required.has(name) && !isNullable;
-    const control = makeControl(plain);
-    return frameField({ name, index, schema: plain, isRequired, ...control });
-  });
-}
-
-function makeControl(schema) {
-  if (schema.enum || "const" in schema) return choiceControl(schema.enum || [schema.const]);
-  if (schema.type === "boolean") return switchControl();
-  if (schema.type === "integer" || schema.type === "number") return numberControl(schema);
-  if (schema.type === "string" && schema.contentEncoding === "base64") return fileControl(schema);
-  if (schema.type === "string") return textControl(schema);
-  return jsonControl();
-}
-
-function textControl({ minLength, maxLength }) {
-  const input = make("textarea", { rows: 3 });
-  if (minLength) input.minLength = minLength;
-  if (maxLength !== undefined) input.maxLength = maxLength;
-  return { input, read: () => input.value, write: (value) => { input.value = value ?? ""; } };
-}
-
-function numberControl(schema) {
-  const step = schema.multipleOf || (schema.type === "integer" ? 1 : "any");
-  const input = make("input", { type: "number", step });
-  const least = schema.minimum ?? schema.exclusiveMinimum;
-  const most = schema.maximum ?? schema.exclusiveMaximum;
-  if (least !== undefined) input.min = least;
-  if (most !== undefined) input.max = most;
-  const read = () => (input.value === "" ? undefined : Number(input.value));
-  return { input, read, write: (value) => { input.value = value ?? ""; } };
-}
-
-function switchControl() {
-  const input = make("input", { type: "checkbox" });
-  input.setAttribute("role", "switch");
-  return { input, read: () => input.checked, write: (value) => { input.checked = value === true; } };
-}
-
-function choiceControl(choices) {
-  const options = choices.map((choice, index) => {
-    return make("option", { value: String(index), textContent: oneLine(choice) });
-  });
-  const input = make("select", {}, make("option", { value: "", textContent: "–" }), ...options);
-  const read = () => (input.value === "" ? undefined : choices[Number(input.value)]);
-  const write = (value) => { input.value = value === undefined ? "" : String(choices.indexOf(value)); };
-  return { input, read, write };
-}
-
-function fileControl({ contentMediaType = "" }) {
-  const [kind] = contentMediaType.split("/");
-  const accept = ["image", "audio"].includes(kind) ? `${kind}/*` : "";
-  const input = make("input", { type: "file", accept });
-  let content;
-  input.addEventListener("change", async () => {
-    content = input.files.length ? await readBase64(input.files[0]) : undefined;
-    drawCurl();
-  });
-  return { input, read: () => content, write: (value) => { content = value; input.value = ""; } };
-}
-
-function readBase64(file) {
-  return new Promise((done, fail) => {
-    const reader = new FileReader();
-    reader.onload = () => done(String(reader.result).replace(/^[^,]*,/, ""));
-    reader.onerror = () => fail(reader.error);
-    reader.readAsDataURL(file);
-  });
-}
-
-function jsonControl() {
-  const input = make("textarea", { rows: 4, className: "json", spellcheck: false });
-  const read = () => (input.value.trim() === "" ? undefined : JSON.parse(input.value));
-  const write = (value) => { input.value = value === undefined ? "" : JSON.stringify(value, null, 2); };
-  return { input, read, write };
-}
-
-function frameField(field) {
-  const { name, index, schema, isRequired, input } = field;
-  const [id, helpId] = [`field-${index}`, `help-${index}`];
-  input.id = id;
-  input.required = isRequired && !["checkbox", "file"].includes(input.type);
-  input.addEventListener("input", drawCurl);
-  const title = isRequired ? name : `${name} (optional)`;
-  const label = make("label", { htmlFor: id, textContent: title });
-  const help = make("p", { id: helpId, className: "help", textContent: helpText(schema, input) });
-  if (help.textContent) input.setAttribute("aria-describedby", helpId);
-  const isSwitch = input.type === "checkbox";
-  const row = isSwitch ? [make("div", { className: "switch" }, input, label)] : [label, input];
-  field.element = make("div", { className: "field" }, ...row, help);
-  return field;
-}
-
-function helpText(schema, input) {
-  const told = [schema.description];
-  if (schema.minimum !== undefined) told.push(`at least ${schema.minimum}`);
-  if (schema.exclusiveMinimum !== undefined) told.push(`more than ${schema.exclusiveMinimum}`);
-  if (schema.maximum !== undefined) told.push(`at most ${schema.maximum}`);
-  if (schema.exclusiveMaximum !== undefined) told.push(`less than ${schema.exclusiveMaximum}`);
-  if (schema.maxLength !== undefined) told.push(`at most ${schema.maxLength} characters`);
-  if (input.className === "json") told.push(`JSON${schema.type ? `, ${schema.type}` : ""}`);
-  return told.filter(Boolean).join("; ");
-}
-
-function fill(example) {
-  for (const { name, schema, write } of page.fields) {
-    write((name in example ? example[name] : schema.default) ?? undefined);
+/** Go to where the address leads; one that holds a password hands it over and is forgotten. */
+function followLink() {
+  const [, password] = /^#key=([^&?]+)$/.exec(location.hash) || [];
+  if (password) {
+    useKey(decoded(password));
+    history.replaceState(null, "", location.pathname);
   }
-  drawCurl();
+  listModels();
+}
+
+async function copyLink() {
+  try {
+    const link = `#${encodeURIComponent(page.model.name)}?input=${encodeURIComponent(toJson(readFields(page.fields)))}`;
+    if (link.length > MOST_LINK) throw new Error("This question is too long for a link.");
+    await navigator.clipboard.writeText(new URL(link, document.baseURI).href);
+    at("link-state").textContent = "The link is copied.";
+  } catch (error) {
+    at("link-state").textContent = error.message;
+  }
 }
 
 // Asking
 
-function readForm() {
-  const item = {};
-  for (const { name, isRequired, schema, input, read } of page.fields) {
-    input.removeAttribute("aria-invalid");
-    let value;
-    try {
-      value = read();
-    } catch {
-      throw wrongField(input, `${name}: this is not JSON.`);
-    }
-    if (!input.checkValidity()) throw wrongField(input, `${name}: ${input.validationMessage}`);
-    if (isRequired && value === undefined) throw wrongField(input, `${name}: a value is needed.`);
-    const isLeftOut = value === undefined || (value === "" && !isRequired && schema.default !== "");
-    if (!isLeftOut) item[name] = value;
-  }
-  return item;
-}
-
-function wrongField(input, message) {
-  return Object.assign(new Error(message), { input });
-}
-
 function clearAnswer() {
+  forget();
   at("latency").textContent = "";
-  at("answer").textContent = "";
+  at("answer").replaceChildren();
   at("answer").classList.remove("wrong");
-  at("meters").replaceChildren();
 }
 
-async function ask(event) {
+async function submit(event) {
   event.preventDefault();
   clearAnswer();
-  const submit = at("form").querySelector("button[type=submit]");
+  page.stop?.abort();
+  const stop = (page.stop = new AbortController());
+  const { model } = page;
+  const start = performance.now();
+  const ticking = setInterval(() => tick(start), 200);
+  at("stop").hidden = false;
+  at("answer").setAttribute("aria-busy", "true");
+  let item;
   try {
-    const body = JSON.stringify(readForm());
-    submit.disabled = true;
-    await send(page.model, body);
+    item = readFields(page.fields);
+    await send(model, item, start, stop.signal);
   } catch (error) {
-    if (error.input) {
-      error.input.setAttribute("aria-invalid", "true");
-      error.input.focus();
-    }
-    showWrong(error.message);
+    if (stop === page.stop) showError(error);
+    if (error.status === 400) followChange(model, item, stop);
   } finally {
-    submit.disabled = false;
+    clearInterval(ticking);
+    if (stop === page.stop) {
+      at("stop").hidden = true;
+      at("answer").removeAttribute("aria-busy");
+    }
   }
 }
 
-async function send(model, body) {
-  const path = `models/${encodeURIComponent(model.name)}/predict`;
-  const start = performance.now();
-  const options = { method: "POST", headers: headers({ "content-type": "application/json" }), body };
-  const answer = await fetch(path, options);
-  const isStream = (answer.headers.get("content-type") || "").startsWith("application/jsonl");
-  const text = isStream ? await readStream(answer, model) : await answer.text();
-  if (page.model !== model) return;
-  const spent = (performance.now() - start).toFixed(1);
-  const id = answer.headers.get("x-request-id");
-  at("latency").textContent = `${answer.status} in ${spent} ms${id ? `, request ${id}` : ""}`;
-  if (!isStream) showAnswer(text, answer.ok);
+/** What is refused may be a form that the model has outlived: its files may have changed since. */
+async function followChange(model, item, stop) {
+  const { shown } = page;
+  const now = await getJson(modelPath(model.name)).catch(() => model);
+  if (shown !== page.shown || stop !== page.stop || toJson(now.input_schema) === toJson(model.input_schema)) return;
+  page.model = now;
+  drawModel(now, item);
+  at("latency").textContent = "This model takes other inputs now: here is its new form.";
 }
 
-async function readStream(answer, model) {
+function tick(start) {
+  const spentS = (performance.now() - start) / 1000;
+  if (spentS >= 1) at("latency").textContent = `asked ${spentS.toFixed(0)} s ago`;
+}
+
+async function send(model, item, start, signal) {
+  const answer = await postJson(modelPath(model.name, "predict"), toJson(item), { signal });
+  const isStream = (answer.headers.get("content-type") || "").startsWith("application/jsonl");
+  const output = isStream ? await readStream(answer, signal) : await answer.json();
+  if (signal.aborted) return;
+  if (!isStream) at("answer").replaceChildren(...showValue(output, model.output_schema, item, page.fields));
+  const spent = (performance.now() - start).toFixed(1);
+  const id = answer.headers.get("x-request-id") || "";
+  at("latency").textContent = `answered in ${spent} ms by version ${model.version}${id ? `, request ${id}` : ""}`;
+  offerOn({ model: model.name, version: model.version, request_id: id, input: item, output });
+}
+
+async function readStream(answer, signal) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  const shown = make("p", { className: "text" });
+  at("answer").append(shown);
+  const items = [];
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done || page.model !== model) return rest;
+    if (done || signal.aborted) return items;
     const lines = (rest + value).split("\n");
     rest = lines.pop();
-    for (const line of lines) at("answer").textContent += streamItem(line);
+    for (const line of lines.filter(Boolean)) {
+      const item = JSON.parse(line);
+      if (isStreamError(item)) throw new Error(item.error);
+      items.push(item);
+      shown.append(typeof item === "string" ? item : `${toJson(item)}\n`);
+    }
   }
 }
 
-function streamItem(line) {
-  const item = JSON.parse(line);
-  return typeof item === "string" ? item : `${JSON.stringify(item)}\n`;
+const isStreamError = (item) => item && typeof item === "object" && Object.keys(item).sort().join() === "code,error,request_id";
+
+function showError(error) {
+  const field = error instanceof FieldError ? page.fields.find((one) => one.input === error.input || one.element.contains(error.input)) : fieldOf(error.message);
+  if (error.name === "AbortError") at("latency").textContent = "stopped";
+  else if (field) {
+    markWrong(field, error.message);
+    if (error instanceof FieldError) error.input.focus();
+  }
+  if (error.name !== "AbortError") {
+    at("answer").textContent = error.message;
+    at("answer").classList.add("wrong");
+    at("latency").textContent = error.status ? `refused with status ${error.status}` : "";
+  }
+  if (error.status === 0) waitForServer();
+  if (error.status === 401) at("key-form").hidden = false;
 }
 
-function showAnswer(text, isGood) {
-  let value;
+/** The field that a server's words name. */
+function fieldOf(message) {
+  return page.fields.find(({ name }) => {
+    const word = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    return new RegExp(`(\\$\\.|\\$\\[\\.\\.\\.\\]\\.|['"\`])${word}(?![\\w])`).test(message);
+  });
+}
+
+// The same as a program
+
+function codeText() {
+  return LANGUAGES[page.language](page.model, readFields(page.fields), hasKey());
+}
+
+function drawCode() {
   try {
-    value = JSON.parse(text);
-  } catch {
-    at("answer").textContent = text;
-    return;
-  }
-  if (!isGood) {
-    showWrong(value.error || text);
-    return;
-  }
-  const media = mediaElement(value, resolve(page.model.output_schema || {}, page.model.output_schema || {}));
-  if (media) {
-    at("answer").replaceChildren(media);
-    return;
-  }
-  at("answer").textContent = JSON.stringify(value, null, 2);
-  drawMeters(value);
-}
-
-function mediaElement(value, schema) {
-  const media = schema.contentMediaType || "";
-  const isMedia = /^(image\/(png|jpeg|webp)|audio\/wav)$/.test(media);
-  if (typeof value !== "string" || !isMedia || schema.contentEncoding !== "base64") return null;
-  const src = `data:${media};base64,${value}`;
-  return media.startsWith("image/")
-    ? make("img", { src, alt: "The answered picture" })
-    : make("audio", { src, controls: true });
-}
-
-function showWrong(message) {
-  at("answer").textContent = message;
-  at("answer").classList.add("wrong");
-}
-
-function drawMeters(value) {
-  const rows = value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [];
-  const isShare = ([, share]) => typeof share === "number" && share >= 0 && share <= 1;
-  if (rows.length < 2 || rows.length > 100 || !rows.every(isShare)) return;
-  rows.sort(([, a], [, b]) => b - a);
-  at("meters").replaceChildren(...rows.flatMap(([label, share], index) => [
-    make("span", { id: `meter-${index}`, textContent: label }),
-    labelled(make("meter", { max: 1, value: share }), `meter-${index}`),
-    make("span", { textContent: share.toFixed(3) }),
-  ]));
-}
-
-function labelled(element, id) {
-  element.setAttribute("aria-labelledby", id);
-  return element;
-}
-
-// The same with curl
-
-function quoted(text) {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-function curlLine() {
-  const url = new URL(`models/${encodeURIComponent(page.model.name)}/predict`, document.baseURI);
-  const key = page.key ? ' -H "authorization: Bearer $HEADWAY_KEY"' : "";
-  const body = quoted(JSON.stringify(readForm()));
-  return `curl ${quoted(url.href)} -H 'content-type: application/json'${key} -d ${body}`;
-}
-
-function drawCurl() {
-  try {
-    const line = curlLine();
-    at("curl").textContent = brief(line, MANY_BYTES);
+    at("code").textContent = brief(codeText(), MOST_CODE);
     at("copy").disabled = false;
   } catch (error) {
-    at("curl").textContent = error.message;
+    at("code").textContent = error.message;
     at("copy").disabled = true;
   }
 }
 
-async function copyCurl() {
+async function copyCode() {
   try {
-    await navigator.clipboard.writeText(curlLine());
+    await navigator.clipboard.writeText(codeText());
     at("copy").textContent = "Copied";
   } catch {
     at("copy").textContent = "Can't copy here";
   }
 }
 
-at("form").addEventListener("submit", ask);
-at("copy").addEventListener("click", copyCurl);
+function languageButton(language) {
+  const made = button(language, () => {
+    page.language = language;
+    for (const one of at("languages").children) one.setAttribute("aria-pressed", String(one === made));
+    at("copy").textContent = "Copy";
+    drawCode();
+  });
+  made.setAttribute("aria-pressed", String(language === page.language));
+  return made;
+}
+
+at("form").addEventListener("submit", submit);
+at("form").addEventListener("input", drawCode);
+at("form").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) at("form").requestSubmit();
+});
+at("stop").addEventListener("click", () => page.stop?.abort());
+at("copy").addEventListener("click", copyCode);
+at("link").addEventListener("click", copyLink);
+at("languages").append(...Object.keys(LANGUAGES).map(languageButton));
 at("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  page.key = at("key").value.trim();
+  useKey(at("key").value.trim());
   at("key").value = "";
   listModels();
 });
-listModels();
+window.addEventListener("hashchange", followLink);
+startRows();
+startFeedback();
+followLink();
