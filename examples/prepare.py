@@ -26,7 +26,10 @@ FILES = {
     "ocr": ("find.onnx", "turn.onnx", "read.onnx", "alphabet.txt"),
     "voice": ("voice.onnx", "speech.wav"),
 }
-HEAVY = {"embeddings": ("encoder.onnx", "tokenizer.json")}
+HEAVY = {
+    "embeddings": ("encoder.onnx", "tokenizer.json"),
+    "handwriting": ("handwriting.pt2",),
+}
 """Made only where they are named: they need large libraries."""
 EXIT_OK, EXIT_FAILED = 0, 1
 

@@ -78,6 +78,72 @@ def test_a_booster_is_asked_by_its_columns_and_needs_no_trust(tmp_path: Path) ->
     assert model(**columns(table(0)))["output"].shape == (0,)
 
 
+def save_xgboost(folder: Path, rows: Any, target: Any, signature: Any) -> None:
+    data = need("xgboost").DMatrix(rows, target)
+    booster = need("xgboost").train({"verbosity": 0}, data, 8)
+    need("mlflow.xgboost").save_model(booster, folder, signature=signature, pip_requirements=[])
+
+
+def save_catboost(folder: Path, rows: Any, target: Any, signature: Any) -> None:
+    options = {"iterations": 5, "verbose": 0, "allow_writing_files": False}
+    fitted = need("catboost").CatBoostRegressor(**options).fit(rows, target)
+    need("mlflow.catboost").save_model(fitted, folder, signature=signature, pip_requirements=[])
+
+
+def save_skops(folder: Path, rows: Any, target: Any, signature: Any) -> None:
+    fitted = need("sklearn.linear_model").LinearRegression().fit(rows, target)
+    need("mlflow.sklearn").save_model(
+        fitted,
+        folder,
+        signature=signature,
+        serialization_format="skops",
+        pip_requirements=[],
+    )
+
+
+def save_onnx(folder: Path, rows: Any, target: Any, signature: Any) -> None:
+    helper = need("onnx.helper")
+    takes = helper.make_tensor_value_info("x", 1, ["n", 3])
+    gives = helper.make_tensor_value_info("y", 1, ["n", 3])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "g", [takes], [gives])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    example = rows.to_numpy(np.float32)
+    signature = models.infer_signature(example, example)
+    need("mlflow.onnx").save_model(model, folder, signature=signature, pip_requirements=[])
+
+
+@pytest.mark.parametrize(
+    ("save", "platform"),
+    [
+        (save_xgboost, "xgboost_ubj"),
+        (save_catboost, "catboost_cbm"),
+        (save_skops, "sklearn_skops"),
+        (save_onnx, "onnx_onnxv1"),
+    ],
+)
+def test_what_mlflow_saves_of_a_flavour_runs_without_trust_and_answers_as_pyfunc(
+    tmp_path: Path, save: Any, platform: str
+) -> None:
+    rows = table(80)
+    target = rows["width"] * 2 - rows["height"]
+    save(tmp_path / "m", rows, target, models.infer_signature(rows, target))
+
+    model = open_model(tmp_path / "m", Options())
+
+    assert model.platform == platform
+    asked = table(9)
+    pyfunc = mlflow.load_model(str(tmp_path / "m"))
+    if [s.name for s in model.inputs] == COLUMNS:
+        found, expected = model(**columns(asked)), pyfunc.predict(asked)
+    else:
+        (spec,) = model.inputs
+        found = model(**{spec.name: asked.to_numpy(spec.dtype)})
+        expected = pyfunc.predict(asked.to_numpy(np.float32))
+    found = next(iter(found.values())) if isinstance(found, dict) else found
+    expected = next(iter(expected.values())) if isinstance(expected, dict) else expected
+    assert np.asarray(found) == pytest.approx(np.asarray(expected), abs=1e-5)
+
+
 def test_a_flavour_that_answers_otherwise_than_its_file_is_pyfuncs(tmp_path: Path) -> None:
     folder = tmp_path / "m"
     write_booster(folder)
