@@ -5,6 +5,7 @@ tests/corpus/README.md tells the format.
 
 import base64
 import gzip
+import io
 import re
 import struct
 import zlib
@@ -167,6 +168,49 @@ def _gzip(data: bytes) -> bytes:
     return gzip.compress(data, compresslevel=6, mtime=0)
 
 
+def _table(form: str) -> Any:
+    """A file of [name, values] for each column, as pyarrow writes it."""
+
+    def make(columns: Sequence[tuple[str, Sequence[Any]]]) -> bytes:
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        table = pa.table([pa.array(v) for _, v in columns], names=[name for name, _ in columns])
+        out = io.BytesIO()
+        if form == "parquet":
+            pa.parquet.write_table(table, out)
+            return out.getvalue()
+        new = pa.ipc.new_file if form == "file" else pa.ipc.new_stream
+        with new(out, table.schema) as writer:
+            writer.write_table(table)
+        return out.getvalue()
+
+    return make
+
+
+def _wide(value: Any) -> bytes:
+    """A table of so many good rows."""
+    form, rows = value
+    made: bytes = _MAKERS[form]([["age", [1.0] * rows], ["sex", ["male"] * rows]])
+    return made
+
+
+def _varint(number: int) -> bytes:
+    """A whole number as Thrift's compact protocol has it: zigzag, seven bits a byte."""
+    left, out = number << 1 if number >= 0 else ~(number << 1), bytearray()
+    while left > 127:
+        out.append(left & 127 | 128)
+        left >>= 7
+    return bytes([*out, left])
+
+
+def _swapped(value: Any) -> bytes:
+    """Bytes with others everywhere in the place of some, of which there must be any."""
+    parts, old, new = map(to_bytes, value)
+    assert old in parts, "there is nothing to swap"
+    return parts.replace(old, new)
+
+
 def _packed(code: str) -> Any:
     return lambda values: struct.pack(f"<{len(values)}{code}", *values)
 
@@ -183,6 +227,12 @@ _MAKERS: Mapping[str, Any] = {
     "deflate": lambda value: zlib.compress(to_bytes(value)),
     "zlib_raw": lambda value: zlib.compressobj(wbits=-15).compress(to_bytes(value)),
     "cut": lambda value: to_bytes(value[0])[: value[1]],
+    "swap": _swapped,
+    "wide": _wide,
+    "varint": lambda values: b"".join(map(_varint, values)),
+    "parquet": _table("parquet"),
+    "arrow_stream": _table("stream"),
+    "arrow_file": _table("file"),
     "u32": _packed("I"),
     "u64": _packed("Q"),
     "i64": _packed("q"),

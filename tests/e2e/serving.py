@@ -152,13 +152,13 @@ class Server:
         assert found, f"there is no metric {name} with {labels}"
         return sum(found)
 
-    def admin(self, method: str, path: str) -> Answer:
+    def admin(self, method: str, path: str, body: bytes | None = None) -> Answer:
         connection = http.client.HTTPConnection("admin", timeout=WAIT_S)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(WAIT_S)
         connection.sock.connect(str(self.info["admin"]))
         try:
-            return call(connection, method, path)
+            return call(connection, method, path, body)
         finally:
             connection.close()
 

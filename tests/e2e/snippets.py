@@ -2,7 +2,8 @@
 
 The word behind the fence decides. None, `sh` or `bash`: lines for a shell, in which `headway serve` starts a real
 server for what follows. `python`: a file, if the first line is `# name.py` or the page's `Story` says so, else a
-program. `json`, `yaml`, `toml`: read. `text`: what a program shows, or a drawing.
+program. `json`, `yaml`, `toml`: read; a file too, if the first line is `# name.yaml`. `text`: what a program shows, or
+a drawing.
 """
 
 import json
@@ -26,9 +27,10 @@ from headway.model import project
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```", re.M | re.S)
-FILE_NAME = re.compile(r"# ([\w/]+\.py)$", re.M)
-ADDRESS = re.compile(r"(?<![\w.])(localhost|127\.0\.0\.1)?:8000\b")
+FILE_NAME = re.compile(r"# ([\w/]+\.(?:py|yaml))$", re.M)
+ADDRESS = re.compile(r"(?<![\w.])(localhost|127\.0\.0\.1):8000\b")
 ADMIN = re.compile(r"/run/user/1000/headway/admin-127\.0\.0\.1-8000\.sock")
+ADMIN_ADDRESS = "http://127.0.0.1:9000"
 TYPED = re.compile(r"^(curl|headway|pip|python) ", re.M)
 LINE_TIMEOUT_S = 60
 CURL = "fail-with-body\nsilent\nshow-error\nmax-time = 30\n"
@@ -157,6 +159,8 @@ class Reader:
             self.program(snippet)
         else:
             read(snippet, self.home)
+            if (begins := FILE_NAME.match(snippet.text)) and snippet.language == "yaml":
+                (self.at / begins[1]).write_text(snippet.text, encoding="utf-8")
 
     def named(self, names: Mapping[str, str], text: str) -> str:
         """What the story says of the snippet or line that begins so; "" if nothing."""
@@ -176,6 +180,7 @@ class Reader:
             self.type(self.story.serves)
         if self.server:
             text = ADMIN.sub(str(self.server.info["admin"]), text)
+            text = text.replace(ADMIN_ADDRESS, self.server.info.get("admin_http", ADMIN_ADDRESS))
             text = ADDRESS.sub(f"127.0.0.1:{self.server.port}", text)
         assert not ADDRESS.search(text), (
             "it asks a server, and none was started: see `Story.serves`"
@@ -264,6 +269,7 @@ def read_settings(text: str, folder: Path) -> None:
     (folder / project.FILE).write_text(text, encoding="utf-8")
     for name, defined in re.findall(r"(?:predictor|model): \"?([\w./-]+\.\w+)(?::(\w+))?", text):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(f"{defined or 'Model'} = None\n", encoding="utf-8")
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write(f"{defined or 'Model'} = None\n")
     found = project.find_models(str(folder))
     config.read(config.ServerSettings, found.server)

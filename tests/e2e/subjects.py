@@ -1,5 +1,6 @@
 """Predictors that tests serve: they note what they do in files, and wait for files that tests write."""
 
+import gc
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import headway as hw
+from headway.engine.ticket import Ticket
 
 FOLDER = Path(__file__).parent
 
@@ -60,6 +62,21 @@ class Gate(hw.Predictor):
         note("computed.txt", *text)
         note("batches.txt", len(text))
         return [hw.Reject("no") if t == "no" else t.upper() for t in text]
+
+
+class Hearing(Gate):
+    """As Gate, but who waits for a file `...-heard` also waits until this process has heard that a caller left.
+
+    A caller's leaving reaches the worker by another thread than that which computes, sooner or later.
+    """
+
+    def predict(self, text: hw.Batch[str], until: str = "") -> hw.Batch[str | hw.Reject]:
+        answers = super().predict(text, until)
+        while until.endswith("-heard") and not any(
+            isinstance(o, Ticket) and o.is_cancelled for o in gc.get_objects()
+        ):
+            time.sleep(0.002)
+        return answers
 
 
 class Twins(Gate):

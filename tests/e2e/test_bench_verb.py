@@ -65,7 +65,13 @@ def url(server: Server, path: str = "/models/toy") -> str:
     return f"http://127.0.0.1:{server.port}{path}"
 
 
-@pytest.mark.parametrize("protocol", ["native", "v2", "v2-binary"])
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        *("native", "v2", "v2-binary"),
+        *("invocations", "invocations-split", "invocations-inputs", "sagemaker", "azure"),
+    ],
+)
 def test_a_closed_loop_is_answered_in_every_protocol(server: Server, protocol: str) -> None:
     found = figures(url(server), *SHORT, "--protocol", protocol, "--check")
     assert found["answered"] > 0
@@ -124,6 +130,7 @@ def test_a_bound_that_is_not_kept_ends_with_its_own_code(server: Server) -> None
         ("/score", (), "names no model of a Headway server"),
         ("/models/toy", ("--protocol", "v3"), "`--protocol v3`"),
         ("/models/toy", ("--compare", "nope.json"), "can't be read"),
+        ("/models/toy", ("--save", "no/a.json"), "no/a.json: there is no folder 'no'"),
         ("/models/toy", ("--duration", "soon"), "expected a duration"),
         ("/models/toy", ("--header", "x"), "expected 'name: value'"),
     ],
@@ -135,6 +142,7 @@ def test_what_can_not_be_asked_is_told(
     assert done.returncode == Exit.USAGE
     assert message.lower() in done.stderr.lower()
     assert "Traceback" not in done.stderr
+    assert not done.stderr.endswith("..\n")
 
 
 def test_a_question_that_is_refused_stops_before_the_load(server: Server, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_what_the_server_tells_of_itself(client: Client) -> None:
     ("model", "inputs", "words"),
     [
         ("echo", {"txt": "a"}, "echo takes no `txt`; did you mean `text`?"),
+        ("echo", {"self": "a"}, "echo takes no `self`"),
         ("echo", {}, "echo needs `text`; it takes `text`, `times`, `tone`"),
         ("echo", {"text": 5}, "`text`: expected text, found int"),
         ("echo", {"text": b"a"}, "`text`: expected text, found bytes"),
@@ -145,6 +146,21 @@ def test_arrays_small_and_large_have_the_same_answer(client: Client, rows: int) 
     assert client.add_up(pixels=pixels, scale=0.5) == as_json
     assert client.add_up(pixels=pixels.astype(np.float64), scale=0.5) == as_json
     assert isinstance(as_json[0], float)
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_what_json_can_not_hold_is_sent_in_arrays_of_any_size(client: Client, odd: float) -> None:
+    for rows in (1, 500):
+        pixels = np.ones((rows, 4), np.float32)
+        pixels[0, 1] = odd
+        np.testing.assert_equal(client.add_up(pixels=pixels), [rows, odd, rows, rows])
+
+
+def test_an_open_file_is_no_file_and_says_what_is(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    told = "`data`: expected a file: its bytes, a Path, a picture or base64, found BufferedReader"
+    with (tmp_path / "a").open("rb") as file, pytest.raises(errors.BadInput, match=told):
+        client.count(data=file)
 
 
 def test_whole_batches_travel_as_arrays_both_ways(client: Client) -> None:
@@ -334,8 +350,10 @@ def test_a_model_that_changes_is_looked_at_anew(tmp_path: Path) -> None:
         client = Client(f"http://127.0.0.1:{server.port}")
         assert client.shout(text="a") == "a"
         source.write_text("def shout(text: str, times: int) -> str:\n    return text * times\n")
+        old = server.workers("shout")
         assert server.admin("POST", "/reload").status == 202
         wait_until(lambda: "times" in server.call("GET", "/models/shout").body.decode(), "reloaded")
+        wait_until(lambda: not {*old} & {*server.workers("shout")}, "the old workers have left")
         known = client._caller._known["shout", ""]
         wait_until(lambda: client._caller.asker.now() - known.known_at > 1.0, "a second has passed")
         assert client.shout(text="a", times=2) == "aa"

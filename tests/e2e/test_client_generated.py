@@ -61,6 +61,24 @@ def test_a_server_and_its_predictors_give_the_golden_client(
     assert generate(".", "--language", language, cwd=tmp_path) == text
 
 
+def test_a_file_that_its_project_names_otherwise_says_so(tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text("def echo(text: str) -> str:\n    return text\n")
+    command = [sys.executable, "-m", "headway", "client", "generate"]
+    told = {}
+    for name in ("echo", "mirror"):
+        (tmp_path / "headway.yaml").write_text(f"name: {name}\npredictor: echo.py\n")
+        for target in ("echo.py", "."):
+            done = subprocess.run(
+                [*command, target], cwd=tmp_path, capture_output=True, text=True, check=True
+            )
+            told[name, target] = done.stderr
+            served = "echo" if target == "echo.py" else name
+            assert f'self.model("{served}")' in done.stdout
+    note = "echo.py alone is served as 'echo', its folder as 'mirror': for a client of that, give the folder\n"
+    assert told.pop(("mirror", "echo.py")) == note
+    assert not any(told.values())
+
+
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "headway", "client", "generate", "http://127.0.0.1:9"],
@@ -85,8 +103,10 @@ ODD: Mapping[str, Any] = {
             "self": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None},
             "tree": {"$ref": "#/$defs/Tree"},
             "any": {},
+            "input_0": {"type": "integer"},
+            "class_": {"type": "string"},
         },
-        "required": ["input:0", "class", "tree", "any"],
+        "required": ["input:0", "class", "tree", "any", "input_0", "class_"],
         "$defs": {
             "Tree": {
                 "title": "Tree",
@@ -102,6 +122,10 @@ ODD: Mapping[str, Any] = {
     },
     "output_schema": {"type": "object", "properties": {"output:0": {"type": "number"}}},
 }
+
+# Another one, the names of whose types would be the same.
+TWIN: Mapping[str, Any] = {**ODD, "name": "1_odd_model"}
+ODDITIES = [ODD, TWIN, {**ODD, "name": "file"}]
 
 
 def check_python(file: Path) -> None:
@@ -148,9 +172,10 @@ def test_the_python_client_passes_mypy_and_pyright_strictly(tmp_path: Path) -> N
 
 def test_odd_names_are_written_too(tmp_path: Path) -> None:
     file = tmp_path / "odd.py"
-    file.write_text(write_python(read_models([ODD])))
+    file.write_text(write_python(read_models(ODDITIES)))
     check_python(file)
-    loaded(file)
+    made = loaded(file)
+    assert len(made.__all__) == len(set(made.__all__))
 
 
 def loaded(file: Path) -> Any:
@@ -259,4 +284,4 @@ def test_the_typescript_client_passes_tsc_strictly_and_asks(node: Path, url: str
 
 
 def test_odd_names_are_written_in_typescript_too(node: Path) -> None:
-    compile_typescript(node, "odd", write_typescript(read_models([ODD])))
+    compile_typescript(node, "odd", write_typescript(read_models(ODDITIES)))

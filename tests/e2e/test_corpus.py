@@ -17,6 +17,7 @@ from pathlib import Path
 
 import corpus
 import corpus_subjects
+import corpus_tables
 import pytest
 from corpus import Case
 from rawclient import ClosedError, Raw, Told, request
@@ -29,7 +30,9 @@ GROWTH_BYTES = 32 * 2**20
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 """What is freed goes back to the system at once: growth is then what the server holds, and not its allocator."""
 FILES = [
-    path for folder in ("http1", "json", "v2", "names", "media") for path in corpus.files(folder)
+    path
+    for folder in ("http1", "json", "v2", "graphql", "names", "media", "tables")
+    for path in corpus.files(folder)
 ]
 MODELS = {
     "number": "Number",
@@ -47,6 +50,7 @@ MODELS = {
     "picture": "Picture",
     "sound": "Sound",
     "attachment": "Attachment",
+    "table": "tables.py:Table",
 }
 WAV = (
     "524946462c00000057415645"
@@ -73,6 +77,7 @@ GOOD = {
     "picture": (b'{"photo":"%b"}' % corpus.to_bytes({"base64": {"png": [9, 10]}}), b"9010"),
     "sound": (b'{"sound":"%b"}' % corpus.to_bytes({"base64": {"hex": WAV}}), b"4"),
     "attachment": (b'{"file":"Zm91cg=="}', b"4"),
+    "table": (b'{"age":29,"sex":"female"}', b'"29 female None"'),
 }
 _numbers = itertools.count(1)
 
@@ -82,10 +87,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all files; at the end it must be as it was."""
     folder = tmp_path_factory.mktemp("corpus")
     shutil.copy(corpus_subjects.__file__, folder / "subjects.py")
-    lines = [
-        f'  {name}: {{predictor: "subjects.py:{kind}", workers: 1}}'
-        for name, kind in MODELS.items()
-    ]
+    shutil.copy(corpus_tables.__file__, folder / "tables.py")
+    sources = {n: k if ":" in k else f"subjects.py:{k}" for n, k in MODELS.items()}
+    lines = [f'  {n}: {{predictor: "{source}", workers: 1}}' for n, source in sources.items()]
     yaml = "server: {head_timeout_s: 2.0, body_timeout_s: 2.0}\nmodels:\n" + "\n".join(lines)
     folder.joinpath("headway.yaml").write_text(yaml)
     with serving(folder, **ALLOCATOR) as server:
@@ -176,17 +180,29 @@ LEAKS = re.compile(
 )
 
 
+FORMS = (
+    ("application/json", ("error",)),
+    ("application/json", ("code", "error", "request_id")),
+    ("application/json", ("code", "message", "type")),
+    ("application/json", ("error_code", "message")),
+    ("application/json", ("detail",)),
+    ("application/graphql-response+json", ("errors",)),
+)
+"""Of each dialect's errors: its content type and its members."""
+
+
 def flaw_of(server: Server, told: Told) -> str:
     """An error is in its dialect's form, and tells nothing of the machine."""
     text = told.body.decode()
     error = json.loads(text)
-    if told.headers.get("content-type") != "application/json" or set(error) not in (
-        {"error"},
-        {"error", "code", "request_id"},
-    ):
+    form = (told.headers.get("content-type"), tuple(sorted(error)))
+    if form not in FORMS or (form[1] == ("errors",) and len(error["errors"]) != 1):
         return f"an error of another form: {text[:200]}"
+    said = next(error[name] for name in ("error", "message", "detail", "errors") if name in error)
+    said = said[0] if isinstance(said, list) else said
+    said = said if isinstance(said, str) else said["message"]
     inside = [str(server.folder), sys.prefix, str(server.process.pid)]
-    if LEAKS.search(error["error"]) or any(place in error["error"] for place in inside):
+    if LEAKS.search(said) or any(place in said for place in inside):
         return f"an error that tells too much: {text[:200]}"
     return ""
 

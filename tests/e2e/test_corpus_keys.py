@@ -58,6 +58,11 @@ def paths() -> list[str]:
     return [*sorted(routes), *OWN, *LOOK_ALIKES]
 
 
+def is_open(method: str, path: str) -> bool:
+    """Whether it is answered without a key: OPTIONS of the page's path tells what is served, so it is not."""
+    return path in OPEN and (method, path) != ("OPTIONS", "/")
+
+
 def filled(parts: Any) -> bytes:
     text = corpus.to_bytes(parts)
     for mark, value in {
@@ -90,7 +95,7 @@ def test_every_route_decides_alike(server: Server, credentials: Mapping[str, Any
                 connection.send(request(method, path, credentials))
                 told = connection.read(is_bodiless=method == "HEAD")
                 is_refused = told.status == 401
-                if is_refused != (credentials["expect"] == "refused" and path not in OPEN):
+                if is_refused != (credentials["expect"] == "refused" and not is_open(method, path)):
                     wrong.append(f"{method} {path}: {told.status}")
                 if is_refused and method != "HEAD":
                     assert_it_tells_nothing(told.body)
@@ -100,9 +105,8 @@ def test_every_route_decides_alike(server: Server, credentials: Mapping[str, Any
 
 def assert_it_tells_nothing(body: bytes) -> None:
     """Not even whether there is such a model, or which keys are known."""
-    error = json.loads(body)["error"]
-    assert "number" not in error
-    assert "key" in error
+    assert b"number" not in body
+    assert b"key" in body
 
 
 def test_a_key_of_a_megabyte_is_refused_as_any_other_head(server: Server) -> None:
@@ -119,7 +123,7 @@ def test_admin_and_models_are_never_answered_by_each_other(server: Server, path:
         for method in METHODS:
             connection.send(request(method, path, {"headers": ["x-api-key: <KEY>"]}))
             assert connection.read(is_bodiless=method == "HEAD").status == 404
-    for served in ("/models", "/models/number/predict", "/metrics", "/health/live"):
+    for served in ("/models/number/predict", "/v2/models/number/infer", "/metrics", "/health/live"):
         assert server.admin("POST", served).status == 404
     assert server.is_ready(), "it was neither stopped nor reloaded"
 

@@ -19,6 +19,7 @@ PREPARE_TIMEOUT_S = 540
 DOCS = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 INSTALLS = "it installs: tests/e2e/test_cli_wheel.py does that"
 LARGE = "it needs a large library: `make test-heavy` serves such files"
+CLIENT = "its client has an environment of its own: `make test-clients` runs it"
 BY_CI = "it sets up and tests all: CI runs it"
 ACTIVE = "the test's own environment is active"
 
@@ -72,12 +73,9 @@ def sentiment(folder: Path) -> None:
 
 
 def files(folder: Path) -> None:
-    """What a caller sends, and a headway.yaml for two of the page's models."""
+    """What a caller sends."""
     need("PIL.Image").new("RGB", (8, 4)).save(folder / "tulip.jpg")
     (folder / "report.pdf").write_bytes(b"%PDF-1.7\n")
-    (folder / "headway.yaml").write_text(
-        "models:\n  negative: {predictor: media.py:Negative}\n  size: {predictor: media.py:Size}\n"
-    )
 
 
 def table(folder: Path) -> None:
@@ -86,6 +84,14 @@ def table(folder: Path) -> None:
     passengers = need("pandas").DataFrame({"age": [29.0, 2.0], "sex": ["female", "male"]})
     passengers.to_csv(folder / "passengers.csv", index=False)
     passengers.to_parquet(folder / "passengers.parquet")
+
+
+def tensors_and_text(folder: Path) -> None:
+    """Both files of the page, so that one server has them."""
+    for snippet in snippets_of(ROOT / "docs" / "how-to" / "ask-over-v2.md"):
+        for name in ("flowers.py", "echo.py"):
+            if snippet.text.startswith(f"# {name}"):
+                (folder / name).write_text(snippet.text)
 
 
 def model_file(folder: Path) -> None:
@@ -121,6 +127,25 @@ PAGES: Mapping[str, Story] = {
         },
         then=("cd ../..", "headway predict sentiment.py text=fine"),
     ),
+    "docs/how-to/play-and-collect-feedback.md": Story(
+        not_run={
+            "headway ui": "it opens a browser: tests/browser does that",
+            "headway serve sentiment.py --root-path": "it wants a proxy: tests/browser has one",
+            "headway feedback": "nothing was said yet: tests/browser and tests/e2e/test_feedback.py do that",
+        },
+    ),
+    "docs/how-to/show-a-model-elsewhere.md": Story(
+        sentiment,
+        not_run={
+            "pip install": INSTALLS,
+            "headway ui sentiment.py --gradio": CLIENT,
+            "cd gradio-app": CLIENT,
+            "cd streamlit-app": CLIENT,
+            "npm install": "tests/browser/test_space_static.py exports and looks at such a page",
+            "headway ui export model.onnx": "as above",
+            "python -m http.server": "as above",
+        },
+    ),
     "docs/quickstart.md": Story(
         not_run={
             "python -m venv": INSTALLS,
@@ -145,6 +170,18 @@ PAGES: Mapping[str, Story] = {
         },
         environment={"PYTHONPATH": "{folder}/examples/sentiment"},
     ),
+    "docs/examples/handwriting.md": Story(
+        parts={
+            "batch = torch": "examples/handwriting/make_handwriting.py",
+            "def load(self)": "examples/handwriting/handwriting.py",
+        },
+        not_run={
+            "pip install": INSTALLS,
+            "python examples": LARGE,
+            "headway": LARGE,
+            "curl": LARGE,
+        },
+    ),
     "docs/how-to/check-before-you-ship.md": Story(folder=started),
     "docs/how-to/measure-your-service.md": Story(
         folder=examples("sentiment"),
@@ -157,23 +194,77 @@ PAGES: Mapping[str, Story] = {
     ),
     "docs/how-to/take-tables.md": Story(
         folder=table,
-        files={"from dataclasses import dataclass": "survival.py"},
-        serves="headway serve survival.py",
     ),
-    "docs/how-to/take-pictures-sound-and-files.md": Story(folder=files, serves="headway serve ."),
+    "docs/how-to/take-pictures-sound-and-files.md": Story(folder=files),
     "docs/how-to/stream.md": Story(
         folder=streams,
-        files={"import headway as hw\nfrom collections": "words.py"},
         serves="headway serve words.py speech.py",
         not_run={
             "const ws": "it is for a browser",
             "with hw.load(Speech)": "the microphone is the reader's",
         },
     ),
+    "docs/how-to/run-long-work.md": Story(
+        instead={
+            " \\\n  -H 'headway-webhook: https://hooks.example.com/headway/done'": "",
+        },
+    ),
+    "docs/how-to/clients-of-cog.md": Story(),  # the webhook's name leads nowhere, and is told in vain
+    "docs/how-to/clients-of-torchserve.md": Story(),
     "docs/how-to/ask-from-python.md": Story(
         folder=sentiment,
         serves="headway serve sentiment.py",
         not_run={"import { Client": "it is TypeScript: tests/e2e/test_client_generated.py"},
+    ),
+    "docs/how-to/clients-of-mlflow.md": Story(not_run={"import pandas as pd": CLIENT}),
+    "docs/how-to/clients-of-sagemaker.md": Story(not_run={"import json\n\nimport boto3": CLIENT}),
+    "docs/how-to/clients-of-azure-ml.md": Story(),
+    "docs/how-to/explain-answers.md": Story(),
+    "docs/how-to/ask-as-kserve-or-tensorflow-serving.md": Story(
+        folder=sentiment,
+        not_run={
+            "import asyncio": "tests/clients/test_kserve.py asks with it",
+            "import grpc": "tests/clients/test_tensorflow.py asks with it",
+        },
+    ),
+    "docs/how-to/serve-on-vertex-ai.md": Story(
+        folder=sentiment,
+        not_run={
+            "from google.auth": "tests/clients/test_vertex.py asks with it",
+            "import grpc": "tests/clients/test_vertex.py asks with it",
+        },
+    ),
+    "docs/how-to/ask-with-graphql.md": Story(folder=sentiment),
+    "docs/how-to/ask-for-embeddings.md": Story(),
+    "docs/how-to/ask-over-grpc.md": Story(
+        not_run={
+            "pip install": INSTALLS,
+            "import numpy": "it is Triton's client: tests/e2e/test_grpc_clients.py asks with it",
+            "grpcurl": "it is Go's: tests/e2e/test_grpc.py asks by reflection",
+            "headway serve": "it serves until it is stopped: tests/e2e/test_grpc.py does",
+        },
+    ),
+    "docs/how-to/ask-over-v2.md": Story(
+        folder=tensors_and_text,
+        serves="headway serve flowers.py echo.py",
+        not_run={
+            "import numpy as np\nimport tritonclient": "tests/clients/test_triton_http.py runs it"
+        },
+    ),
+    "docs/how-to/load-and-unload.md": Story(
+        folder=sentiment,
+        instead={
+            "Bearer TOKEN": "Bearer $(grep -o 'hw_.*' token.txt)",
+            "--admin-address 127.0.0.1:9000": "--admin-address 127.0.0.1:0",
+        },
+    ),
+    "docs/how-to/watch-and-steer-in-the-browser.md": Story(
+        folder=sentiment,
+        instead={
+            "Bearer TOKEN": "Bearer $(grep -o 'hw_.*' token.txt)",
+            "--admin-address 127.0.0.1:9000": "--admin-address 127.0.0.1:0",
+        },
+        not_run={"ssh ": "it wants another machine"},
     ),
     "docs/how-to/cache-answers.md": Story(),
     "docs/explain/batching.md": Story(),
@@ -193,6 +284,9 @@ PAGES: Mapping[str, Story] = {
     "docs/how-to/add-a-protocol.md": Story(
         folder=package,
         files={'"""One item as an HTML form': "src/headway/protocols/forms.py"},
+        not_run={
+            "PROTO = {": "it is a part of a plugin: the protocols of the folder are whole ones"
+        },
         environment=OF_THE_PACKAGE,
     ),
     "docs/how-to/add-a-runtime.md": Story(
@@ -232,7 +326,8 @@ def page_of(tmp_path: Path, *blocks: str) -> Path:
     ("block", "told"),
     [
         ("\nfalse", "false"),
-        ("\ncurl :8000/health/live", "none was started"),
+        ("\ncurl localhost:8000/health/live", "none was started"),
+        ("\ncurl :8000/health/live", "curl: (3)"),
         ("python\n1 / 0", "ZeroDivisionError"),
         ("python\ndef f(:", "invalid syntax"),
         ("json\n{'a': 1}", "Expecting property name"),

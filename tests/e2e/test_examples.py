@@ -6,7 +6,6 @@ Real processes only. The weights are made once, by `examples/prepare.py`, where 
 import base64
 import json
 import math
-import os
 import select
 import signal
 import struct
@@ -22,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_runs import EXAMPLES, author_tests, check, prepare
 from websockets.sync.client import connect
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("sentiment", "digits", "filetype", "diabetes", "heart", "ocr", "voice")
-PREPARE_TIMEOUT_S = 540
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 40
 ANSWER_TIMEOUT_S = 30
@@ -39,17 +37,6 @@ def prepared() -> None:
     """What the examples' folders need besides what is committed."""
     done = prepare()
     assert done.returncode == 0, done.stderr
-
-
-def prepare(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run prepare.py as a user does."""
-    return subprocess.run(
-        [sys.executable, str(EXAMPLES / "prepare.py"), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PREPARE_TIMEOUT_S,
-        check=False,
-    )
 
 
 class Service:
@@ -289,27 +276,13 @@ ASK: Mapping[str, Callable[[Service], None]] = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tests_of_an_example_pass_as_its_author_runs_them(name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--import-mode=prepend", "-p", "no:cacheprovider"],
-        cwd=EXAMPLES / name,
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
-        capture_output=True,
-        text=True,
-        timeout=PREPARE_TIMEOUT_S,
-        check=False,
-    )
+    done = author_tests(name)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_gives_its_accepted_answers_in_every_form(name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "headway", "check", str(EXAMPLES / name)],
-        capture_output=True,
-        text=True,
-        timeout=START_TIMEOUT_S,
-        check=False,
-    )
+    done = check(name)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "not accepted" not in done.stdout
     assert "nothing is accepted" not in done.stdout

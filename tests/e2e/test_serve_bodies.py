@@ -63,7 +63,8 @@ def ask_small(client: Raw) -> Told:
         ("/models/text/predict", "x-other: 1", 401),
         ("/health/live", "x-other: 1", 200),
         ("/models/nobody/predict", f"x-api-key: {KEY}", 404),
-        ("/models", f"x-api-key: {KEY}", 405),
+        ("/models/text", f"x-api-key: {KEY}", 405),
+        ("/models/text/load", f"x-api-key: {KEY}", 403),
         ("/models/text/predict", f"x-api-key: {KEY}\r\ncontent-type: text/csv", 415),
         ("/models/text/predict", f"x-api-key: {KEY}\r\ncontent-encoding: br", 415),
     ],
@@ -79,7 +80,6 @@ def test_no_body_is_kept_where_the_head_decides(
         for client in clients:
             client.sock.sendall(raw)
             assert client.read().status == status, "answered before the body"
-        for client in clients:
             client.sock.sendall(b"x" * PART_BYTES)
         assert ask_small(stack.enter_context(Raw(server.port, 20))).body == b"4"
     assert peak_bytes(gateway) - before < SLACK_BYTES

@@ -109,6 +109,15 @@ def test_a_deadline_holds_for_a_request_that_is_running_too(server: Server) -> N
     wait_for_nothing_in_flight(server, "gate")
 
 
+def test_whoever_finds_out_that_it_is_too_late_names_the_time_that_was_given(
+    server: Server,
+) -> None:
+    for _ in range(20):  # now the gateway finds out, now the worker
+        answer = server.ask("gate", {"text": "a"}, {"headway-timeout": "0.000001"})
+        assert answer.status == 504
+        assert "not ready within 1e-06 s" in answer.json["error"]
+
+
 @pytest.mark.parametrize("text", ["0", "0.000", "-1", "-0", "x", "1e3", "", "nan", "inf"])
 def test_a_deadline_that_is_no_time_at_all_is_refused(server: Server, text: str) -> None:
     answer = server.ask("gate", {"text": "a"}, {"headway-timeout": text})

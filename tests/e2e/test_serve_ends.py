@@ -1,5 +1,6 @@
 """How a server ends: drained, told twice, killed; and what is left of it: nothing."""
 
+import functools
 import json
 import os
 import signal
@@ -27,6 +28,16 @@ from serving import (
 from headway.errors import Exit
 
 V2 = b'{"inputs":[{"name":"text","shape":[1],"datatype":"BYTES","data":["v2"]}]}'
+EVENTS = {"accept": "text/event-stream"}
+STREAMS = 'name: endless\npredictor: "endless.py"\nworkers: 4\nslots: 1\n'
+ENDLESS = """
+import threading
+from collections.abc import Iterator
+
+def endless(text: str) -> Iterator[str]:
+    yield "on"
+    threading.Event().wait()
+"""
 PROJECT = 'name: gate\npredictor: "subjects.py:Gate"\nworkers: 1\n'
 
 
@@ -121,6 +132,24 @@ def test_who_still_waits_at_the_end_is_told_so_in_his_dialect(
         assert server.wait(10) == Exit.GRACE
         cut = [line["requests"] for line in server.records("requests_cut")]
         assert sum(cut) == 10, "what failed at the end is counted"
+
+
+def test_a_stream_that_is_cut_off_says_that_the_server_has_stopped(folder: Path) -> None:
+    """And not that its worker has died, which is told to leave at the same time."""
+    (folder / "endless.py").write_text(ENDLESS)
+    (folder / "headway.yaml").write_text(STREAMS)
+    with ExitStack() as stack, serving(folder, "--grace-s", "0.3") as server:
+        server.wait_for_workers("endless", 4)
+        asked = [
+            stack.enter_context(server.send("endless", {"text": "go"}, EVENTS)) for _ in range(4)
+        ]
+        for sock in asked:
+            assert sock.recv(1) == b"H", "it has begun"
+        server.send_signal(signal.SIGTERM)
+        ends = [b"".join(iter(functools.partial(sock.recv, 1 << 16), b""))[-200:] for sock in asked]
+        assert [b'"server_stopped"' in end for end in ends] == [True] * len(ends), ends
+        assert server.wait() == Exit.GRACE
+        assert sum(line["requests"] for line in server.records("requests_cut")) == len(asked)
 
 
 def test_impatience_does_not_change_the_exit_code(folder: Path) -> None:
@@ -292,7 +321,16 @@ def test_a_broken_model_that_is_not_required_is_503_for_itself_alone(
         assert told["model"] == "broken"
         answer = server.ask("broken", {"x": 1})
         assert (answer.status, answer.code) == (503, "given_up")
-        assert told["reason"].rstrip(".") in answer.json["error"]
+        assert told["reason"], "in the log, and nowhere else: it may hold a path or a secret"
+        public = [
+            "/models/broken",
+            "/models/broken/ready",
+            "/v2/models/broken",
+            "/v1/models/broken",
+        ]
+        shown = [server.call("GET", path) for path in (*public, "/models", "/health-check")]
+        for said in (answer, *shown, server.call("POST", "/v2/repository/index")):
+            assert told["reason"].rstrip(".").encode() not in said.body
         assert "mended and the server is reloaded" in answer.json["error"]
         for said in (answer, server.call("GET", "/models/broken/ready")):
             assert (said.status, said.code) == (503, "given_up")

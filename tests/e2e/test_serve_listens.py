@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_unix_socket_answers_as_an_address_does(folder: Path) -> None:
     with serving(folder, "subjects.py:Gate", "--workers", "1", "--unix", "s.sock") as server:
-        assert set(server.info) == {"unix", "admin", "pid"}
+        assert set(server.info) == {"unix", "grpc", "admin", "pid"}
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(20)
         sock.connect(str(folder / "s.sock"))

@@ -1,5 +1,6 @@
 """A reload reads the settings again: what is live changes, all else refuses the reload and says why."""
 
+import hashlib
 import os
 import resource
 import signal
@@ -10,6 +11,11 @@ import pytest
 from serving import Server, serving, wait_until, write_subjects
 
 PROJECT = 'name: gate\npredictor: "subjects.py:Gate"\nworkers: {workers}\n{more}\n'
+
+GATE = """
+def gate(text: str) -> str:
+    return text
+"""
 
 BAD = """
 import pathlib, time
@@ -119,6 +125,26 @@ def test_what_can_not_be_taken_on_is_refused_in_words_and_all_stays(
         assert server.workers("gate") == before
         assert server.status()["generation"] == 0
         assert server.ask("gate", {"text": "a"}).json == "A"
+
+
+def test_a_headway_yaml_that_is_gone_refuses_the_reload_and_its_keys_stay(folder: Path) -> None:
+    """As for a moment under an editor that removes a file before it writes it."""
+    (folder / "subjects.py").unlink()
+    (folder / "gate.py").write_text(GATE)  # the folder is served without a headway.yaml as well
+    (folder / "keys.txt").write_text(hashlib.sha256(b"sesame").hexdigest())
+    project = "server: {key_file: keys.txt}\n"
+    (folder / "headway.yaml").write_text(project)
+    with serving(folder) as server:
+        assert server.ask("gate", {"text": "x"}).status == 401
+
+        (folder / "headway.yaml").unlink()
+        answer = server.admin("POST", "/reload")
+        assert answer.status == 400
+        assert "headway.yaml: it was read before and is gone" in answer.json["error"]
+        assert server.ask("gate", {"text": "x"}).status == 401
+
+        (folder / "headway.yaml").write_text(project)
+        assert reload(server) == 1
 
 
 def test_the_last_that_served_starts_again_when_it_was_killed_while_a_bad_one_was_loading(

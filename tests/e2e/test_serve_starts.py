@@ -1,8 +1,12 @@
 """How a server starts: told to stop before it could, killed gateways, and the code of a start that fails."""
 
+import http.client
 import os
 import signal
+import socket
+import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,6 +32,30 @@ def test_a_stop_before_anything_has_begun_ends_with_130(folder: Path, number: in
         wait_until(lambda: is_read(keys), "the key file is opened", START_S)
         assert server.stop(number) == Exit.INTERRUPTED
         assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_server_whose_standard_streams_are_closed_serves(folder: Path, closed: str) -> None:
+    """As some daemons' starters leave it. No socket takes a stream's number, and is printed into."""
+    script = folder / "closed.sh"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@" {closed}\n')
+    script.chmod(0o700)
+    arguments = ("subjects.py:Gate", "--unix", "front.sock", "--drain-delay-s", "0")
+    with starting(folder, *arguments, by=str(script)) as server:
+        wait_until(lambda: answers(folder / "front.sock"), "it is ready", START_S)
+        assert server.stop() == Exit.OK
+
+
+def answers(path: Path) -> bool:
+    with closing(http.client.HTTPConnection("localhost", timeout=START_S)) as connection:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.connect(str(path))
+        except OSError:
+            return False
+        connection.request("GET", "/health/ready")
+        with connection.getresponse() as answer:
+            return answer.status == 200
 
 
 def is_read(fifo: Path) -> bool:

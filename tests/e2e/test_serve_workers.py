@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from serving import Answer, Server, ask, serving, wait_until, write_subjects
+from serving import JSON, Answer, Server, ask, serving, wait_until, write_subjects
 from subjects import mix
 
 MODELS = """
@@ -137,3 +137,14 @@ def test_a_worker_that_hangs_too_long_is_replaced(tmp_path: Path) -> None:
         wait_until(lambda: ") T " in stat.read_text(), "it stands still")
         assert server.ask("subjects", {"text": "a"}).json == "A"
         assert victim not in server.workers("subjects")
+
+
+def test_a_module_of_the_predictors_with_a_name_of_pythons_harms_no_protocol(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "secrets.py").write_text("KEY = 1")
+    (tmp_path / "echo.py").write_text("def echo(text: str) -> str:\n    return text\n")
+    with serving(tmp_path, "echo.py", "--workers", "1") as server:
+        body = b'{"instances": ["x"]}'
+        answer = server.call("POST", "/v1/models/echo:predict", body, JSON)
+        assert (answer.status, answer.json) == (200, {"predictions": ["x"]})

@@ -164,7 +164,11 @@ def test_a_worker_that_dies_is_told_and_closes_with_1011(server: Server) -> None
 
 @pytest.mark.parametrize(
     ("query", "says"),
-    [("?speed=1", "no input named 'speed'"), ("?rate=fast", "rate"), ("?rate=1&rate=2", "twice")],
+    [
+        ("?speed=1", "no input named 'speed'"),
+        ("?rate=fast", "input 'rate': expected int, got str"),
+        ("?rate=1&rate=2", "twice"),
+    ],
 )
 def test_other_inputs_are_in_the_query_and_checked_before_the_handshake(
     server: Server, query: str, says: str

@@ -4,6 +4,8 @@
 Hypothesis makes the bytes. The first bytes of an input say where the rest is cut, or which model is asked.
 """
 
+import base64
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -19,10 +21,15 @@ from headway.engine import frames
 from headway.errors import CallerError
 from headway.model.signature import read_signature
 from headway.model.wire import Wire
-from headway.protocols import Ask, native, v2
+from headway.protocols import Ask, native, v2, v2_grpc
+from headway.server import http2, http2_frames
+from headway.server.grpc_heads import CallHeads, Malformed, NotGrpc
+from headway.server.grpc_messages import Messages
+from headway.server.hpack import Fields, encode
 from headway.server.http1 import FramingError, Heads, Limits, Reader
 
 SEEDS = Path(__file__).parent.parent / "corpus" / "fuzz"
+GOLDEN = Path(__file__).parent.parent / "golden" / "protocols" / "v2_grpc"
 SEED_BYTES = 600
 LIMITS = Limits(max_head_bytes=2048, max_headers=20, max_target_bytes=256, max_body_bytes=4096)
 
@@ -79,6 +86,71 @@ def read_requests(pieces: list[bytes]) -> list[object]:
     return found
 
 
+class Calls:
+    """The calls of an HTTP/2 connection, as far as they can be told without an application."""
+
+    def __init__(self) -> None:
+        self.session = http2.Session(http2_frames.Limits(2048, 20, 10), self, 0.0)
+        self.found: list[object] = []
+        self._heads = CallHeads(2048)
+
+    def begun(self, stream: http2_frames.Stream, fields: Fields, *, is_end: bool) -> None:
+        try:
+            head, _ = self._heads.read(fields)
+        except Malformed:
+            self.session.fault(stream, http2_frames.PROTOCOL_ERROR)
+        except NotGrpc:
+            self.session.out.send_head(stream, b"415", is_end=True)
+        else:
+            stream.announced = head.content_length
+            stream.call = Messages(4096)
+            self.found.append((stream.id, head.head.path, dict(head.head.headers)))
+            if is_end:
+                self.received(stream, b"", is_end=True)
+
+    def received(self, stream: http2_frames.Stream, data: bytes, *, is_end: bool) -> None:
+        messages: Messages = stream.call
+        try:
+            messages.feed(data)
+            while (message := messages.next()) is not None:
+                self.found.append((stream.id, message))
+            if is_end:
+                self.session.out.answer(stream, b"head", b"x" * 500, b"end")
+        except CallerError:
+            self.session.reset(stream, http2_frames.CANCEL)
+
+    def lost(self, stream: http2_frames.Stream) -> None:
+        self.found.append((stream.id, "lost"))
+
+    def drained(self, stream: http2_frames.Stream) -> None:
+        pass
+
+
+def fuzz_http2(data: bytes) -> None:
+    """The calls of a connection are the same however its bytes are cut, up to a refusal."""
+    pieces = cuts(data)
+    whole, apart = read_calls([b"".join(pieces)]), read_calls(pieces)
+    assert whole.found == apart.found, f"{whole.found} != {apart.found}"
+    assert whole.session.is_over == apart.session.is_over
+    assert not (whole.session.is_over and whole.session.open)
+
+
+def read_calls(pieces: list[bytes]) -> Calls:
+    calls = Calls()
+    for piece in pieces:
+        calls.session.receive(piece, 0.0)
+        calls.session.out.take()
+    return calls
+
+
+def fuzz_v2_grpc(data: bytes) -> None:
+    """A message is read as a call of bounded size, or refused as the caller's fault."""
+    if data:
+        with suppress(CallerError):
+            v2_grpc.target(Ask("infer", "", "", data[1:], {}))
+        read(v2_grpc, data[1:], {}, "", data[0])
+
+
 def fuzz_v2(data: bytes) -> None:
     """A body is read as a call of bounded size, or refused as the caller's fault."""
     if len(data) < 3:
@@ -96,8 +168,9 @@ def fuzz_native(data: bytes) -> None:
 
 def read(codec: Any, body: bytes, headers: dict[str, str], query: str, model: int) -> None:
     wire = wires()[model % len(wires())]
+    streams = "stream" if codec is v2_grpc else "infer_stream"
     ask = Ask(
-        "infer_stream" if wire.description.is_stream else "infer",
+        streams if wire.description.is_stream else "infer",
         *("model", "1", body, headers, query, "id"),
     )
     with suppress(CallerError):
@@ -126,7 +199,43 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "http1": fuzz_http1,
     "v2": fuzz_v2,
     "native": fuzz_native,
+    "http2": fuzz_http2,
+    "v2_grpc": fuzz_v2_grpc,
 }
+
+
+def http2_seeds() -> Iterator[bytes]:
+    """Connections: a call, one in pieces, resets, windows."""
+    f = http2_frames
+    pairs = [(":method", "POST"), (":scheme", "http"), (":path", "/a/b"), (":authority", "c")]
+    block = encode([*pairs, ("content-type", "application/grpc")])
+    start = f.PREFACE + f.frame_head(0, f.SETTINGS, 0, 0)
+
+    def frame(kind: int, flags: int, id_: int, payload: bytes) -> bytes:
+        return f.frame_head(len(payload), kind, flags, id_) + payload
+
+    head = frame(f.HEADERS, f.END_HEADERS, 1, block)
+    yield b"\0" + start + head + frame(f.DATA, f.END_STREAM, 1, b"\0\0\0\0\2hi")
+    yield (
+        b"\0"
+        + start
+        + head
+        + frame(f.DATA, 0, 1, b"\0\0\0\0\5h")
+        + frame(f.RST_STREAM, 0, 1, b"\0\0\0\x08")
+    )
+    yield (
+        b"\0"
+        + start
+        + frame(f.HEADERS, 0, 1, block[:9])
+        + frame(f.CONTINUATION, f.END_HEADERS, 1, block[9:])
+    )
+    yield (
+        b"\0"
+        + start
+        + frame(f.SETTINGS, 0, 0, b"\0\4\0\0\0\1")
+        + frame(f.WINDOW_UPDATE, 0, 0, b"\0\0\0\1")
+    )
+    yield b"\0" + start + frame(f.PING, 0, 0, b"12345678") + frame(f.GOAWAY, 0, 0, b"\0" * 8)
 
 
 def seeds(target: str) -> Iterator[bytes]:
@@ -143,6 +252,11 @@ def seeds(target: str) -> Iterator[bytes]:
             frames.Replies([frames.Answer(1, frames.WHOLE, 3)], is_credit=True, batches=[1]),
         ):
             yield b"\2\1\5" + frames.encode(message, [b"abc"])
+    if target == "http2":
+        yield from http2_seeds()
+    if target == "v2_grpc":
+        for file in sorted(GOLDEN.glob("*.json")):
+            yield b"\0" + base64.b64decode(json.loads(file.read_text())["ask"]["base64"])
     folder, path = {
         "http1": ("http1", ""),
         "v2": ("v2", "/v2/"),

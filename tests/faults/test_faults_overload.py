@@ -21,7 +21,8 @@ SLOW = """
 models:
   text: {predictor: "subject.py:Text", workers: 1, max_batch: 1, max_queue: 32}
 """
-SERVICE_S = 0.005
+SERVICE_S = 0.01
+"""So long that ten times the load is no burden to those who ask, who share the cores."""
 
 
 def test_P15_ten_times_the_load_is_refused_at_once_and_what_is_taken_is_answered_in_time(
@@ -55,7 +56,7 @@ def test_P15_ten_times_the_load_is_refused_at_once_and_what_is_taken_is_answered
         figures("median of a refusal", refused_s * 1000, "ms")
 
         few = Void(least_per_s=0.2 * capacity, least=50)
-        after = Case(server, mix=mix, per_s=0.3 * capacity, clients=8, void=few).run(3)
+        after = Case(server, mix=mix, per_s=0.3 * capacity, clients=8, void=few).run(5)
         after.see()
         assert after.ledger.quantile_s(0.99, End.EXACT, since=after_s(after, 1.0)) < 0.25
 
