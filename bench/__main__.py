@@ -12,10 +12,14 @@ def main() -> None:
     if os.path.realpath(sys.prefix) != os.path.realpath(python.parent.parent):
         os.chdir(envs.ROOT)
         os.execv(python, [str(python), "-m", "bench", *sys.argv[1:]])
-    from bench import growth, run  # noqa: PLC0415  (need what only the runner's environment has)
+    from bench import growth, grpc, page, run  # noqa: PLC0415  (need what only the runner's environment has)
 
     if sys.argv[1:2] == ["growth"]:
         growth.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["grpc"]:
+        grpc.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["page"]:
+        page.main(sys.argv[2:])
     else:
         run.main()
 

@@ -89,6 +89,8 @@ class Server:
 
     tree: Tree
     port: int
+    grpc_port: int = 0
+    """Where it answers gRPC besides, if it was asked to."""
     start_s: float = 0.0
     """From the start of its process to its first right answer."""
 
@@ -142,8 +144,10 @@ def install(name: str) -> Path:
 
 
 @contextmanager
-def serving(asked: Question, tuning: peers.Tuning | None = None) -> Iterator[Server]:
-    """A server that has answered right, and that is ended whatever happens."""
+def serving(
+    asked: Question, tuning: peers.Tuning | None = None, *, has_grpc: bool = False
+) -> Iterator[Server]:
+    """A server that has answered right, and that is ended whatever happens; with a port for gRPC if it is wanted."""
     name = asked.who.partition(":")[0]
     launch = peers.Launch(
         python=install(name),
@@ -152,10 +156,11 @@ def serving(asked: Question, tuning: peers.Tuning | None = None) -> Iterator[Ser
         port=free_port(),
         variant=asked.variant,
         tuning=asked.peer.TUNING[asked.model] if tuning is None else tuning,
+        grpc_port=free_port() if has_grpc else 0,
     )
     tree = Tree(asked.peer.command(launch), asked.peer.environment(launch))
     try:
-        server = Server(tree, launch.port)
+        server = Server(tree, launch.port, launch.grpc_port)
         server.wait(asked)
         yield server
     finally:
@@ -219,9 +224,12 @@ def ceiling(model: str, form: str, seconds: float) -> Metrics:
     """The model in a loop without a server, in a process of its own."""
     command = [sys.executable, "-m", "bench.ceiling", model, form, str(seconds)]
     limit_s = seconds + 60
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=limit_s, cwd=envs.ROOT
-    )
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=limit_s, cwd=envs.ROOT
+        )
+    except subprocess.TimeoutExpired as e:
+        raise Void(f"{form} took more than {limit_s:g} s") from e
     if done.returncode:
         raise Void(done.stderr.strip().splitlines()[-1])
     return {"rate": json.loads(done.stdout)["rows_per_s"]}

@@ -46,12 +46,16 @@ class Model:
     @property
     def path(self) -> Path:
         """The model file, made if it is not there."""
+        self.make()
+        return envs.cache(f"{self.name}.onnx")
+
+    def make(self) -> None:
+        """Make the model file if it is not there; that may take minutes."""
         path = envs.cache(f"{self.name}.onnx")
         if not path.exists():
             aside = path.with_suffix(".new")
             self.write(aside)
             os.replace(aside, path)
-        return path
 
 
 def _write_tiny(path: Path) -> None:

@@ -19,6 +19,7 @@ from bench import ceiling, envs, faults, goals, measure, peers, picture, results
 from bench.drive import Void
 from bench.load import Plan
 from bench.measure import Metrics, Question, Server
+from bench.models import MODELS
 from bench.results import Results
 from bench.scenarios import GROUPS, REFERENCE, SCENARIOS, Scenario, choose
 
@@ -217,13 +218,15 @@ def _about(name: str) -> dict[str, object]:
 
 
 def _install(console: Console, scenarios: list[Scenario]) -> None:
-    """Make every environment before the clock of the run starts; name the peers without one."""
+    """Make every environment and model before the clock of the run starts; name the peers without one."""
     who = {w.partition(":")[0] for s in scenarios for w in (*s.who, *s.guests)}
     for name in sorted(who & set(peers.names())):
         try:
             measure.install(name)
         except Void as e:
             console.print(f"{name}: {e}", style="red", markup=False)
+    for model in sorted({s.model for s in scenarios}):
+        MODELS[model].make()
 
 
 def _limit_s(options: argparse.Namespace) -> float:

@@ -35,6 +35,8 @@ class Launch:
     port: int
     variant: str
     tuning: Tuning
+    grpc_port: int = 0
+    """Where it answers gRPC besides; 0: it need not."""
 
     def variables(self) -> dict[str, str]:
         """What an app in `bench/apps` reads from its environment."""

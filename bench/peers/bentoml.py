@@ -15,7 +15,11 @@ VARIANTS: Mapping[str, Sequence[str]] = {
 }
 IS_ONE_START = True
 _PLAIN: Tuning = {"workers": 2, "service_threads": 1, "batch": 1, "latency_ms": 30000}
-TUNING: Mapping[str, Tuning] = {"tiny": _PLAIN, "minilm": _PLAIN, "mobilenet": _PLAIN}
+TUNING: Mapping[str, Tuning] = {
+    "tiny": {**_PLAIN, "batch": 16},
+    "minilm": {**_PLAIN, "service_threads": 4},
+    "mobilenet": _PLAIN,
+}
 CANDIDATES: Mapping[str, Sequence[Tuning]] = {
     "tiny": [
         {**_PLAIN, "workers": workers, "service_threads": threads, "batch": batch}

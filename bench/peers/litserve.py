@@ -15,7 +15,7 @@ VARIANTS: Mapping[str, Sequence[str]] = {
 IS_ONE_START = True
 _PLAIN: Tuning = {"workers": 2, "fronts": 1, "batch": 1, "wait_s": "0", "fast_queue": 1}
 TUNING: Mapping[str, Tuning] = {
-    "tiny": {**_PLAIN, "batch": 16, "wait_s": "0.001"},
+    "tiny": {**_PLAIN, "fronts": 2},
     "minilm": _PLAIN,
     "mobilenet": _PLAIN,
 }

@@ -51,7 +51,7 @@ def environment(launch: Launch) -> Mapping[str, str]:
     server = {
         "host": "127.0.0.1",
         "http_port": launch.port,
-        "grpc_port": free_port(),
+        "grpc_port": launch.grpc_port or free_port(),
         "metrics_port": free_port(),
         "metrics_dir": envs.cache("mlserver", "metrics"),
         "environments_dir": envs.cache("mlserver", "environments"),
