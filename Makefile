@@ -1,10 +1,11 @@
 # What people and CI type. Each target sets up what it needs; the lines themselves are in scripts/.
-.PHONY: help demo test test-heavy test-faults soak lint bench growth docs site clean
+.PHONY: help demo test test-heavy test-clients test-faults soak lint bench growth docs site clean
 
 help:
 	@echo "make demo         serve real models, ask one question, say what to try"
 	@echo "make test         every test but the faults"
 	@echo "make test-heavy   the runtimes of large libraries, in .venv-heavy"
+	@echo "make test-clients the clients that others wrote, each in build/clients"
 	@echo "make test-faults  the tests that break things on purpose, and the mutants"
 	@echo "make soak         mixed traffic with every fault (MINUTES=60)"
 	@echo "make lint         format, lint, types"
@@ -23,9 +24,13 @@ demo: install
 test: install
 	@scripts/test
 	@scripts/e2e
+	@scripts/browser
 
 test-heavy:
 	@scripts/heavy
+
+test-clients: install
+	@scripts/clients
 
 test-faults: install
 	@scripts/faults

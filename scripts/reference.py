@@ -8,7 +8,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final
@@ -61,9 +61,8 @@ whole reload, with its reason in the log; all stays as it was. Flags and variabl
 started with.
 
 Besides settings, the file knows `predictor` or `model` (what is served), `name`, `models` (with
-`predictor`, `model`, `root`), and `dependencies`. The last is a list of what pip would install; it
-is checked to be a list of texts, and nothing reads it yet: it is kept for the targets that will
-build images.
+`predictor`, `model`, `root`), and `dependencies`: a list of what pip would install, which
+`headway ui export` writes into the requirements of what it makes.
 
 ## Models
 
@@ -97,7 +96,8 @@ def _table(table: type) -> str:
 
 def the_commands() -> str:
     """Each command's help, and the exit codes."""
-    helps = "\n".join(_help(name) for name in plugins.names("commands"))
+    found = {name: plugins.load("commands", name).command for name in plugins.names("commands")}
+    helps = "\n".join(text for n, c in found.items() for text in _helps(c, f"headway {n}"))
     rows = "\n".join(f"| {e.value} | {doc} |" for e, doc in _members(errors.Exit))
     return f"""# Commands
 
@@ -113,19 +113,23 @@ def the_commands() -> str:
 """
 
 
-def _help(name: str) -> str:
-    command: click.Command = plugins.load("commands", name).command
-    context = click.Context(command, info_name=f"headway {name}", terminal_width=90)
+def _helps(command: click.Command, name: str) -> Iterator[str]:
+    """A command's help, and those of the commands below it."""
+    context = click.Context(command, info_name=name, terminal_width=90)
     lines = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-    return f"## headway {name}\n\n```text\n{lines}\n```\n"
+    yield f"## {name}\n\n```text\n{lines}\n```\n"
+    commands: Mapping[str, click.Command] = getattr(command, "commands", {})
+    for below in sorted(commands):
+        yield from _helps(commands[below], f"{name} {below}")
 
 
 def _members(enum: type[IntEnum]) -> Iterator[tuple[IntEnum, str]]:
-    """Members with the sentence that stands below each."""
-    lines = inspect.getsource(enum).splitlines()
+    """Members with the words that stand below each."""
+    source = inspect.getsource(enum)
     for member in enum:
-        at = next(i for i, line in enumerate(lines) if line.strip() == f"{member.name} = {member}")
-        yield member, lines[at + 1].strip().strip('"')
+        _, found, below = source.partition(f"    {member.name} = {member}\n")
+        assert found, f"{member.name} is not written with its number"
+        yield member, " ".join(below.split('"""')[1].split())
 
 
 def the_errors() -> str:
