@@ -1,6 +1,7 @@
 """What holds for every test: none fails because a machine is slow. And the browser, one for all that look at pages."""
 
 import gc
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 settings.register_profile("any_machine", deadline=None)
 settings.load_profile("any_machine")
+
+# A shell's job in the background ignores Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

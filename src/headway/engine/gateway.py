@@ -389,7 +389,9 @@ class Gateway:
         self._release_workers(pool)
         pool.wake()
         pool.demand()
-        is_alive = all(await asyncio.gather(*(link.take_probe() for link in peer.links)))
+        # Others may wait for the same probes: who stops waiting cancels none, as `gather` would.
+        probes, _ = await asyncio.wait([link.take_probe() for link in peer.links])
+        is_alive = all(probe.result() for probe in probes)
         if is_alive and self._may_use(peer):
             if message.generation > pool.generation:
                 pool.begin_shelf(

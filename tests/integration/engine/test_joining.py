@@ -294,6 +294,24 @@ def test_a_slot_that_has_a_grab_of_ours_is_probed_by_its_answers(play: Any) -> N
     play(act)
 
 
+def test_a_join_that_is_called_off_leaves_its_links_whole(play: Any) -> None:
+    """The gateway is told to stop while a worker has shown no sign of life yet; then it shows one."""
+
+    async def act(scene: Scene) -> None:
+        ends = scene.join(1)
+        for end in ends[:-1]:
+            await received(end)
+        scene.joining.pop().cancel()
+        await scene.turns()
+        for end in ends[:-1]:
+            lend(end)
+        await scene.turns()
+        assert len(scene.pool.links) == SLOTS
+        assert all(link.is_open and link.probe is None for link in scene.pool.links)
+
+    play(act)
+
+
 # Unloaded models
 
 
