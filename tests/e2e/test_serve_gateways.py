@@ -104,7 +104,9 @@ def test_a_killed_gateway_is_replaced_while_the_other_answers(server: Server) ->
             held.result(20)
         started = time.monotonic()
         assert ask(second, "mix", {"number": 7}).json == mix(7)
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 10, (
+            "it waits neither for a successor nor for what is held"
+        )
         waiting = in_background(lambda: ask(second, "gate", {"text": "next"}))
         server.path("held").touch()
         assert waiting.result(20).json == "NEXT"

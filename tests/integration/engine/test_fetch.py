@@ -121,7 +121,7 @@ def test_what_an_allowed_place_may_not_lead_to(place: ThreadingHTTPServer, name:
     with pytest.raises(BadInput) as told:
         fetcher(place, 0.7)(f"http://127.0.0.1:{place.server_port}/pics/{name}")
     assert told.value.message == TEXT
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     for path in place.asked[asked:]:  # type: ignore[attr-defined]
         assert path.startswith("/pics/")
         assert not {"..", "%2e", "."} & set(path.split("/"))

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -50,10 +49,8 @@ def model_of(message: Message) -> str:
 
 async def send_to_a_deaf_child() -> None:
     async with talking() as (mailbox, other, told):
-        started = time.monotonic()
-        for number in range(8):
+        for number in range(8):  # who waited here would wait for ever: the child listens below
             assert mailbox.send(say(number))
-        assert time.monotonic() - started < 0.5, "it waits for nobody"
         taken = await take(other, 8)
         assert [model_of(m) for m, _ in taken] == [str(n) for n in range(8)]
         assert not told
