@@ -8,10 +8,9 @@ The gateway answers by itself; no worker is asked anything but for a sign of lif
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headway.errors import GivenUp, HeadwayError, NotReady, UnknownModel, UnknownPath
-from headway.model.call import Call, Result
-from headway.protocols import Ask, Facts, Reply, Route, Wire, row_error
-from headway.protocols._grpc import GRPC, done, failed, schemas
+from headway.errors import GivenUp, HeadwayError, NotReady, UnknownModel
+from headway.protocols import Ask, Facts, Reply, Route, _gateway_only
+from headway.protocols._grpc import done, failed, schemas
 from headway.protocols._protobuf import texts, write
 from headway.protocols._schema import Schema
 
@@ -38,6 +37,12 @@ ROUTES: Sequence[Route] = (
     Route("GRPC", _SERVICE + "Watch", "watch", **_LOCAL, is_watch=True),
 )
 HEADERS: Sequence[str] = ()
+decode, encode = _gateway_only.decode, _gateway_only.encode
+stream_type, chunk, chunk_error = (
+    _gateway_only.stream_type,
+    _gateway_only.chunk,
+    _gateway_only.chunk_error,
+)
 _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
 
 
@@ -76,28 +81,3 @@ def _status(status: int) -> Reply:
 def render(ask: Ask, error: HeadwayError) -> Reply:
     """Write an error as a status."""
     return failed(error)
-
-
-def decode(ask: Ask, wire: Wire) -> Call:
-    """No worker is asked. Raises UnknownPath."""
-    raise UnknownPath
-
-
-def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
-    """No worker answers. Raises a row's error, or UnknownPath."""
-    raise row_error(call, result) if result.errors else UnknownPath()
-
-
-def stream_type(ask: Ask) -> str:
-    """A stream is one of messages."""
-    return GRPC
-
-
-def chunk(ask: Ask, call: Call, value: Any, wire: Wire) -> bytes:
-    """No worker answers. Raises UnknownPath."""
-    raise UnknownPath
-
-
-def chunk_error(ask: Ask, error: HeadwayError) -> bytes:
-    """An error is a status, and no message."""
-    return b""

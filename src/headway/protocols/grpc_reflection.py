@@ -8,10 +8,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headway.errors import HeadwayError, UnknownPath
-from headway.model.call import Call, Result
-from headway.protocols import Ask, Facts, Reply, Route, Wire, row_error
-from headway.protocols._grpc import GRPC, INVALID_ARGUMENT, NOT_FOUND, done, failed, schemas
+from headway.errors import HeadwayError
+from headway.protocols import Ask, Facts, Reply, Route, _gateway_only
+from headway.protocols._grpc import INVALID_ARGUMENT, NOT_FOUND, done, failed, schemas
 from headway.protocols._protobuf import read, write
 from headway.protocols._schema import Schema
 
@@ -64,6 +63,12 @@ ROUTES: Sequence[Route] = tuple(
     for version in ("v1", "v1alpha")
 )
 HEADERS: Sequence[str] = ()
+decode, encode = _gateway_only.decode, _gateway_only.encode
+stream_type, chunk, chunk_error = (
+    _gateway_only.stream_type,
+    _gateway_only.chunk,
+    _gateway_only.chunk_error,
+)
 # Both versions have the same messages.
 _REQUEST = SCHEMA.message("grpc.reflection.v1.ServerReflectionRequest")
 _RESPONSE = SCHEMA.message("grpc.reflection.v1.ServerReflectionResponse")
@@ -125,28 +130,3 @@ def _error(code: int, message: str) -> dict[str, Any]:
 def render(ask: Ask, error: HeadwayError) -> Reply:
     """Write an error as a status; it ends the call."""
     return failed(error)
-
-
-def decode(ask: Ask, wire: Wire) -> Call:
-    """No worker is asked. Raises UnknownPath."""
-    raise UnknownPath
-
-
-def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
-    """No worker answers. Raises a row's error, or UnknownPath."""
-    raise row_error(call, result) if result.errors else UnknownPath()
-
-
-def stream_type(ask: Ask) -> str:
-    """A stream is one of messages."""
-    return GRPC
-
-
-def chunk(ask: Ask, call: Call, value: Any, wire: Wire) -> bytes:
-    """No worker answers. Raises UnknownPath."""
-    raise UnknownPath
-
-
-def chunk_error(ask: Ask, error: HeadwayError) -> bytes:
-    """An error is a status, and no message."""
-    return b""
