@@ -16,7 +16,7 @@ from typing import Any, Final
 import click
 
 import headway
-from headway import config, errors, plugins, protocols
+from headway import commands, config, errors, plugins, protocols
 from headway.server.chunks import FramingError
 
 HOME: Final = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -96,8 +96,10 @@ def _table(table: type) -> str:
 
 def the_commands() -> str:
     """Each command's help, and the exit codes."""
+    names = commands.root.context_settings
+    above = click.Context(commands.root, info_name="headway", terminal_width=90, **names)
     found = {name: plugins.load("commands", name).command for name in plugins.names("commands")}
-    helps = "\n".join(text for n, c in found.items() for text in _helps(c, f"headway {n}"))
+    helps = "\n".join(text for n, c in found.items() for text in _helps(c, n, above))
     rows = "\n".join(f"| {e.value} | {doc} |" for e, doc in _members(errors.Exit))
     return f"""# Commands
 
@@ -113,14 +115,14 @@ def the_commands() -> str:
 """
 
 
-def _helps(command: click.Command, name: str) -> Iterator[str]:
+def _helps(command: click.Command, name: str, above: click.Context) -> Iterator[str]:
     """A command's help, and those of the commands below it."""
-    context = click.Context(command, info_name=name, terminal_width=90)
+    context = click.Context(command, parent=above, info_name=name)
     lines = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-    yield f"## {name}\n\n```text\n{lines}\n```\n"
-    commands: Mapping[str, click.Command] = getattr(command, "commands", {})
-    for below in sorted(commands):
-        yield from _helps(commands[below], f"{name} {below}")
+    yield f"## {context.command_path}\n\n```text\n{lines}\n```\n"
+    inner: Mapping[str, click.Command] = getattr(command, "commands", {})
+    for below in sorted(inner):
+        yield from _helps(inner[below], below, context)
 
 
 def _members(enum: type[IntEnum]) -> Iterator[tuple[IntEnum, str]]:

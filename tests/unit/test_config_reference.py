@@ -33,6 +33,12 @@ def test_a_page_is_what_the_code_says_today(reference: ModuleType, name: str) ->
     assert page(name) == reference.pages()[name], "out of date: make docs"
 
 
+def test_a_command_is_shown_as_its_users_see_it() -> None:
+    """With the root's settings: click keeps a command's help option as it was first asked for."""
+    assert "  -h, --help " in page("commands.md")
+    assert not re.search(r"^  --help", page("commands.md"), re.MULTILINE)
+
+
 def test_every_setting_is_documented() -> None:
     text = page("settings.md")
     for table in (config.ServerSettings, config.ModelSettings):
