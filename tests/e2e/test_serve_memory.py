@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+import statistics
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -65,15 +66,20 @@ def resident_bytes(pid: int) -> int:
 
 
 def pages_a_request(server: Server, raw: bytes) -> dict[str, float]:
-    """Fresh pages that each process needs for a request like those before it."""
+    """Fresh pages that each process needs for a request like those before it: the median of MEASURED.
+
+    A thread that comes to a heap of its own only then needs pages for a few.
+    """
     connection = server.connect()
     ask(connection, raw, WARM)
-    before = {name: faults(pid) for name, pid in processes(server).items()}
-    ask(connection, raw, MEASURED)
+    needed: dict[str, list[int]] = {name: [] for name in processes(server)}
+    for _ in range(MEASURED):
+        before = {name: faults(pid) for name, pid in processes(server).items()}
+        ask(connection, raw)
+        for name, pid in processes(server).items():
+            needed[name].append(faults(pid) - before[name])
     connection.close()
-    return {
-        name: (faults(pid) - before[name]) / MEASURED for name, pid in processes(server).items()
-    }
+    return {name: statistics.median(pages) for name, pages in needed.items()}
 
 
 def test_a_large_body_needs_no_fresh_pages(server: Server) -> None:
