@@ -15,7 +15,7 @@ from needed import need
 from serving import Server, serving, wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
@@ -74,6 +74,23 @@ def test_a_link_is_followed_while_the_page_is_open(page: "Page") -> None:
     page.evaluate("""location.hash = '#double?input={"number":4,"name":"x"}'""")
     says(page.locator("#name"), "double")
     assert page.get_by_label("number", exact=True).input_value() == "4"
+
+
+def test_a_link_is_followed_while_another_model_is_on_its_way(page: "Page") -> None:
+    held: list[Route] = []
+
+    def hold(route: "Route") -> None:
+        held.append(route)
+
+    def overtaken(route: "Route") -> None:
+        held[0].continue_()
+        route.fulfill(response=route.fetch())
+
+    page.route("**/models/shares", hold)
+    page.route("**/models", overtaken)
+    choose(page, "shares")
+    page.evaluate("location.hash = '#double'")
+    says(page.locator("#name"), "double")
 
 
 @pytest.mark.parametrize("link", ["#key=%zz", "#%zz", '#double?input="x"', "#double?input=[1"])

@@ -125,8 +125,12 @@ function forget() {
 
 // Orders
 
+let decide = () => {};
+const settle = () => decide(at("confirm").returnValue === "yes");
+
 /** Whether the operator wants that; Escape is no. */
 function confirm(what, verb) {
+  settle(); // a former one: its `close` may come only when this one is open
   const dialog = at("confirm");
   at("confirm-what").textContent = what;
   at("confirm-yes").textContent = verb;
@@ -134,7 +138,7 @@ function confirm(what, verb) {
   dialog.showModal();
   at("confirm-no").focus();
   return new Promise((done) => {
-    dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true });
+    decide = done;
   });
 }
 
@@ -147,6 +151,9 @@ async function reloadAll() {
   }
 }
 
+at("confirm").addEventListener("close", () => {
+  if (!at("confirm").open) settle();
+});
 at("confirm-yes").addEventListener("click", () => at("confirm").close("yes"));
 at("confirm-no").addEventListener("click", () => at("confirm").close("no"));
 at("reload-all").addEventListener("click", reloadAll);

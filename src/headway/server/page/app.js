@@ -52,14 +52,15 @@ function waitForServer() {
   }, 1000 * AWAY_S);
 }
 
-/** Until it is there, nothing is asked of the one that was shown before. */
+/** Until it is there, nothing is asked of the one that was shown before. If the address leads elsewhere by then, that is shown. */
 async function showModel(name, item) {
   page.shown += 1;
   const { shown } = page;
+  const { hash } = location;
   at("model").inert = true;
   try {
     const model = await getJson(modelPath(name));
-    if (shown !== page.shown) return;
+    if (shown !== page.shown || hash !== location.hash) return;
     page.stop?.abort();
     page.model = model;
     notice("");
