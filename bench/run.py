@@ -185,7 +185,7 @@ def _options() -> argparse.Namespace:
 def _shape(scenario: Scenario, options: argparse.Namespace) -> Scenario:
     """A scenario as the options want it."""
     if options.quick:
-        quick_s = max(2.0, scenario.seconds / 2)
+        quick_s = min(3.0, max(2.0, scenario.seconds / 2))
         scenario = replace(
             scenario, seconds=quick_s, repeats=min(scenario.repeats, 2), guest_repeats=1
         )
