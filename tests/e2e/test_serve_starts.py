@@ -30,6 +30,7 @@ def test_a_stop_before_anything_has_begun_ends_with_130(folder: Path, number: in
     os.mkfifo(keys)
     with starting(folder, "subjects.py:Gate", "--port", "0", "--key-file", str(keys)) as server:
         wait_until(lambda: is_read(keys), "the key file is opened", START_S)
+        wait_until(lambda: sleeps(server.process.pid), "it waits for what is in it", START_S)
         assert server.stop(number) == Exit.INTERRUPTED
         assert "Traceback" not in server.log
 
@@ -65,6 +66,11 @@ def is_read(fifo: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def sleeps(pid: int) -> bool:
+    """Whether it waits in a call, which a signal ends; of one that came just before, Python hears only after it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.15, 0.3, 0.45, 0.6, 0.9])
