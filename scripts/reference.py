@@ -96,8 +96,9 @@ def _table(table: type) -> str:
 
 def the_commands() -> str:
     """Each command's help, and the exit codes."""
-    names = commands.root.context_settings
-    above = click.Context(commands.root, info_name="headway", terminal_width=90, **names)
+    above = click.Context(
+        commands.root, info_name="headway", terminal_width=90, **commands.root.context_settings
+    )
     found = {name: plugins.load("commands", name).command for name in plugins.names("commands")}
     helps = "\n".join(text for n, c in found.items() for text in _helps(c, n, above))
     rows = "\n".join(f"| {e.value} | {doc} |" for e, doc in _members(errors.Exit))

@@ -244,6 +244,23 @@ def test_all_is_reloaded_by_the_keyboard_alone(page: "Page", server: Server) -> 
     wait_until(lambda: server.status()["generation"] > generation, "it reloads")
 
 
+def test_an_order_is_asked_again_before_the_page_hears_that_it_was_left(
+    page: "Page", server: Server
+) -> None:
+    generation = server.status()["generation"]
+    page.evaluate(
+        """async () => {
+            const click = (id) => document.getElementById(id).click();
+            click("reload-all");
+            click("confirm-no");
+            click("reload-all");
+            await new Promise((done) => setTimeout(done, 100)); // the first one's `close` comes
+            click("confirm-yes");
+        }"""
+    )
+    wait_until(lambda: server.status()["generation"] > generation, "it reloads")
+
+
 def test_nobody_looks_while_the_tab_is_hidden(page: "Page") -> None:
     hide = """(isHidden) => {
         Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
