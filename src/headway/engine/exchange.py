@@ -63,3 +63,28 @@ class Nobody:
 
 
 NOBODY: Final[Exchange] = Nobody()
+
+
+class Clients(Protocol):
+    """Those who wait for answers, all together: told when a slot's answers come, and when these were all of them."""
+
+    def begin(self) -> None:
+        """Answers follow; what they make need not be written before the end."""
+        ...
+
+    def end(self) -> None:
+        """These were all."""
+        ...
+
+
+class _Alone:
+    """Clients who take each answer as it comes."""
+
+    def begin(self) -> None:
+        """Answers follow."""
+
+    def end(self) -> None:
+        """These were all."""
+
+
+ALONE: Final[Clients] = _Alone()

@@ -15,7 +15,7 @@ from headway import errors, plugins
 from headway.engine import frames
 from headway.engine.channel import Channel
 from headway.engine.deadlines import Deadlines
-from headway.engine.exchange import NOBODY, Caller
+from headway.engine.exchange import ALONE, NOBODY, Caller, Clients
 from headway.engine.frames import GONE, Answer, Feed, Question, Replies
 from headway.engine.life import MAX_ATTEMPTS, Act, Event, Flight, State
 from headway.engine.link import Peer, SlotLink
@@ -69,6 +69,7 @@ class Gateway:
         self._peers: dict[int, Peer] = {}
         self._codecs: dict[str, Codec] = {}
         self._serial = 0
+        self.clients: Clients = ALONE
 
     @property
     def in_flight(self) -> int:
@@ -216,13 +217,17 @@ class Gateway:
         if witness.is_watching:
             witness.heard(link, replies)
         start, answers = 0, replies.answers
-        for answer in answers:
-            stop = start + answer.size
-            # Who left, or is late, is no flight of the slot's any more: what comes for it is dropped.
-            flight = link.flights.get(answer.id)
-            if flight is not None and flight.step(_EVENTS[answer.part]) is Act.DELIVER:
-                self._deliver(flight, answer, bytes(buffers[start:stop]))
-            start = stop
+        self.clients.begin()
+        try:
+            for answer in answers:
+                stop = start + answer.size
+                # Who left, or is late, is no flight of the slot's any more: what comes for it is dropped.
+                flight = link.flights.get(answer.id)
+                if flight is not None and flight.step(_EVENTS[answer.part]) is Act.DELIVER:
+                    self._deliver(flight, answer, bytes(buffers[start:stop]))
+                start = stop
+        finally:
+            self.clients.end()
         tally = link.pool.tally
         for rows in replies.batches or ():
             tally.executed(rows)

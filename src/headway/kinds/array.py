@@ -60,7 +60,8 @@ class ArrayField:
         self._np = self._numbers.np
         self._is_text = self._numbers.is_text
         is_flat = len(shape) < 2 and all(n >= 0 for n in shape)
-        self._is_narrow = not self._is_text and is_flat and math.prod(shape) <= _NARROW
+        self.is_narrow = not self._is_text and is_flat and 0 < math.prod(shape) <= _NARROW
+        """A row is a few numbers: what a batch answers is turned into lists, or texts, once for all callers."""
         self._free = tuple(axis for axis, length in enumerate(shape) if length < 0)
         self.json_type = self._json_type()
 
@@ -235,6 +236,8 @@ class ArrayField:
         if tail != self.shape and (len(tail) != len(self.shape) or not _fits(self.shape, tail)):
             wanted = _show((-1, *self.shape))
             raise BadInput(where="shape", expected=wanted, found=_show(block.shape))
+        if block.is_typed:
+            return block
         count = math.prod(block.shape)
         data = block.data
         if isinstance(data, list):
@@ -281,7 +284,7 @@ class ArrayField:
                 array = np.stack(column) if column else self.empty()
             except ValueError as e:
                 raise BadOutput(expected="arrays of one shape", found=str(e)) from e
-        elif self._is_narrow and isinstance(column, Cut):
+        elif self.is_narrow and isinstance(column, Cut):
             # The batch was turned into lists once for all callers; each takes its own.
             lists = column.lists
             data: Any = lists if not self.shape else list(chain.from_iterable(lists))

@@ -30,6 +30,8 @@ class Block(Struct):
     shape: Shape
     data: Any
     is_json: bool = False
+    is_typed: bool = False
+    """Its list has been read as what the dtype asks for, and is as long as the shape says."""
 
 
 class Call(Struct, eq=False):

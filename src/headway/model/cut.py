@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 class Slab:
-    """The whole answer of one model call; its lists are made once, when first wanted."""
+    """The whole answer of one model call; its lists and texts are made once, when first wanted."""
 
-    __slots__ = ("array", "made")
+    __slots__ = ("array", "made", "written")
 
     def __init__(self, array: "NDArray[Any]") -> None:
         self.array = array
         self.made: list[Any] | None = None
+        self.written: list[bytes] | None = None
 
     @property
     def lists(self) -> list[Any]:
@@ -26,6 +29,15 @@ class Slab:
         if self.made is None:
             self.made = self.array.tolist()
         return self.made
+
+    @property
+    def texts(self) -> list[bytes]:
+        """The elements of each row as JSON, without brackets; for numbers with one axis besides the rows', or none."""
+        if self.written is None:
+            text = msgspec.json.encode(self.lists)
+            is_flat = self.array.ndim == 1
+            self.written = text[1:-1].split(b",") if is_flat else text[2:-2].split(b"],[")
+        return self.written
 
 
 class Cut:
@@ -61,6 +73,13 @@ class Cut:
     def lists(self) -> list[Any]:
         """The rows as Python values."""
         return self.slab.lists[self.start : self.stop]
+
+    @property
+    def text(self) -> bytes:
+        """The elements of the rows as JSON, without brackets; as `Slab.texts`."""
+        slab, start, stop = self.slab, self.start, self.stop
+        texts = slab.written or slab.texts
+        return texts[start] if stop - start == 1 else b",".join(texts[start:stop])
 
     def cuts(self, sizes: Sequence[int]) -> "list[Cut]":
         """These rows in parts of so many each."""

@@ -63,6 +63,10 @@ class Output(Protocol):
         """Its tensors, rows in front."""
         ...
 
+    def to_texts(self, values: Any) -> tuple[bytes, ...] | None:
+        """The elements of each tensor as JSON, without brackets; None where they are not written for a whole batch."""
+        ...
+
     def empty(self) -> Any:
         """No rows."""
         ...
@@ -133,6 +137,10 @@ class ListOutput:
         columns = self.field.to_parts(values)  # type: ignore[attr-defined]
         return [(name, part.to_block(columns[name])) for name, part in self._parts.items()]
 
+    def to_texts(self, values: Any) -> tuple[bytes, ...] | None:
+        """None: its values are written for each caller."""
+        return None
+
     def empty(self) -> Any:
         """No rows."""
         return []
@@ -198,6 +206,10 @@ class ArrayOutput:
         """Its tensor."""
         return [(self.name, self.field.to_block(values))]
 
+    def to_texts(self, values: Any) -> tuple[bytes, ...] | None:
+        """The elements of its tensor, where a row is a few numbers."""
+        return (values.text,) if self.field.is_narrow and type(values) is Cut else None
+
     def empty(self) -> Any:
         """No rows."""
         return whole(self.field.empty())
@@ -253,6 +265,10 @@ class TableOutput:
         columns = self.field.to_parts(values)
         return [(n, part.to_block(columns[n])) for n, part in self.field.parts.items()]
 
+    def to_texts(self, values: Any) -> tuple[bytes, ...] | None:
+        """None: its values are written for each caller."""
+        return None
+
     def empty(self) -> Any:
         """No rows."""
         return self.field.empty()
@@ -263,6 +279,7 @@ class ColumnsOutput:
 
     def __init__(self, columns: Mapping[str, ArrayOutput]) -> None:
         self.columns = columns
+        self._is_narrow = all(c.field.is_narrow for c in columns.values())
 
     @property
     def specs(self) -> list[TensorSpec]:
@@ -333,6 +350,13 @@ class ColumnsOutput:
         if isinstance(values, list):
             values = {n: [v[n] for v in values] for n in self.columns}
         return [b for n, c in self.columns.items() for b in c.to_blocks(values[n])]
+
+    def to_texts(self, values: Any) -> tuple[bytes, ...] | None:
+        """The elements of each tensor, where a row of each is a few numbers."""
+        if not self._is_narrow or type(values) is not dict:
+            return None
+        cuts = [values[name] for name in self.columns]
+        return tuple([c.text for c in cuts]) if all(type(c) is Cut for c in cuts) else None
 
     def empty(self) -> Any:
         """No rows."""

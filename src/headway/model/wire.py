@@ -69,6 +69,8 @@ class Wire:
         self._fed = _fed(signature)
         self._inputs = _inputs(signature)
         self._plain_inputs = _plain_inputs(signature)
+        self.notes: dict[Hashable, Any] = {}
+        self.elements = _elements([spec for spec, _, _ in self._inputs.values()])
         one: Any = item.item_type(signature)
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(
             one | list[one], dec_hook=read_plain
@@ -451,6 +453,10 @@ class Wire:
             return blocks
         return [(n, Block(b.dtype, b.shape[1:], b.data)) for n, b in blocks]
 
+    def write_texts(self, result: Result) -> tuple[bytes, ...] | None:
+        """Write the elements of each output, in order, as JSON without brackets; None where not for a whole batch."""
+        return self._output.to_texts(result.values) if self.signature.has_rows else None
+
 
 def _fields(query: str) -> dict[str, str]:
     try:
@@ -504,6 +510,15 @@ def _plain_inputs(signature: Signature) -> dict[str, Field]:
         for p in signature.parameters
     )
     return {p.name: p.field for p in signature.parameters} if is_plain else {}
+
+
+def _elements(specs: Sequence[TensorSpec]) -> type | None:
+    """The Python type of the numbers in all of these tensors; None where there are several, or others."""
+    kinds = {
+        float if s.dtype in ("float32", "float64") else int if "int" in s.dtype else None
+        for s in specs
+    }
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _with_rows(spec: TensorSpec, has_rows: bool) -> TensorSpec:

@@ -8,7 +8,7 @@ literals.
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -95,6 +95,10 @@ class Wire(Protocol):
     description: Description
     max_rows: int
     """Most rows of one request: held by the wire; a codec asks to refuse one before it is read."""
+    elements: type | None
+    """`float` or `int` where the numbers of all inputs are such; None else."""
+    notes: dict[Hashable, Any]
+    """What codecs have made of the description and want to find again, by keys of their own; few."""
 
     def read_json(self, body: bytes | memoryview) -> Call:
         """One JSON object is one item, an array is many. Raises BadInput with the row's index."""
@@ -138,6 +142,13 @@ class Wire(Protocol):
 
     def write_blocks(self, result: Result) -> list[tuple[str, Any]]:
         """The answer as named tensors (`Block`), rows in front."""
+        ...
+
+    def write_texts(self, result: Result) -> tuple[bytes, ...] | None:
+        """The elements of each output, in order, as JSON without brackets, where a whole batch's are written at once.
+
+        None elsewhere.
+        """
         ...
 
 

@@ -7,7 +7,8 @@ extension_model_configuration.md and extension_parameters.md ("Parameters"). Ope
 is `v2_generate`'s.
 
 One decoder reads the request and leaves each tensor's data raw, to be read as its datatype says
-(`_tensors`). Not here: ranks, names and types of the model (the wire table's), arrays, gRPC.
+(`_tensors`). What most clients send, a few flat numbers to a model that takes no others, is read whole
+by a quicker one. Not here: ranks, names and types of the model (the wire table's), arrays, gRPC.
 
 Chosen where the texts are silent or we deviate on purpose: unknown members are skipped, a repeated
 one counts once (the last), null stands for absent; NaN and infinity are written as null in JSON,
@@ -17,8 +18,8 @@ Half precision is binary only, BF16 not served.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -131,9 +132,42 @@ class _Memo(Struct, frozen=True):
     """How many are wanted of an output, where its values are not."""
 
 
+_N = TypeVar("_N")
+
+
+class _Numbers(Struct, Generic[_N]):
+    """An input of which the data are flat numbers of one Python type."""
+
+    name: _Name
+    shape: _Dims
+    datatype: str
+    data: list[_N]
+    parameters: _Parameters | None = None
+
+
+class _Plain(Struct, Generic[_N]):
+    """A request that most clients send: flat numbers in JSON, and maybe an id."""
+
+    inputs: Annotated[list[_Numbers[_N]], Meta(min_length=1, max_length=4096)]
+    id: Annotated[str, Meta(max_length=256)] | None = None
+    parameters: _Parameters | None = None
+    outputs: Annotated[list[_Wanted], Meta(max_length=4096)] | None = None
+
+
 _requests = msgspec.json.Decoder(_Request)
+_readers: Mapping[type | None, Callable[[bytes | memoryview], Any]] = {
+    float: msgspec.json.Decoder(_Plain[float]).decode,
+    int: msgspec.json.Decoder(_Plain[int]).decode,
+}
+"""Of plain requests, by the Python type of the elements of all inputs."""
+_ELEMENTS: Mapping[str, type] = {
+    **dict.fromkeys(("FP32", "FP64"), float),
+    **{name: int for name in TYPES if "INT" in name},
+}
 _encode = msgspec.json.Encoder().encode
 _JSON_ONLY = _Memo()
+_FEW_ROWS = 64
+"""Up to so many rows, the form of an answer is kept."""
 
 
 # Requests
@@ -145,6 +179,8 @@ def decode(ask: Ask, wire: Wire) -> Call:
         raise refused(ask.op, _other_op(ask.op), "a model that answers otherwise")
     length = ask.headers.get(_LENGTH)
     size = len(ask.body) if length is None else _header_size(length, len(ask.body))
+    if length is None and size <= LARGE_BYTES and (plain := _decode_plain(ask, wire)) is not None:
+        return plain
     if not size and length is not None:
         call = wire.read_blocks(read_raw(wire.description.inputs, ask.body))
         call.memo = _Memo(is_binary=True)
@@ -171,6 +207,35 @@ def decode(ask: Ask, wire: Wire) -> Call:
     call = wire.read_blocks(_blocks(request.inputs, tail, lifted))
     call.memo = memo
     call.timeout_s = timeout_s
+    return call
+
+
+def _decode_plain(ask: Ask, wire: Wire) -> Call | None:
+    """Read flat numbers and all that is around them at once, in half the time.
+
+    None: it is for the rest of `decode` to read, or to say what is wrong with it.
+    """
+    elements = wire.elements
+    read = _readers.get(elements)
+    if read is None:
+        return None
+    try:
+        request = read(ask.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if request.parameters is not None or request.outputs is not None:
+        return None
+    blocks = {}
+    for tensor in request.inputs:
+        datatype, data, shape = tensor.datatype, tensor.data, tuple(tensor.shape)
+        is_plain = _ELEMENTS.get(datatype) is elements and tensor.parameters is None
+        if not is_plain or not data or len(data) != math.prod(shape):
+            return None
+        blocks[tensor.name] = Block(TYPES[datatype].dtype, shape, data, True, True)
+    if len(blocks) != len(request.inputs):
+        return None
+    call = wire.read_blocks(blocks)
+    call.memo = _JSON_ONLY if request.id is None else _Memo(request.id)
     return call
 
 
@@ -289,6 +354,10 @@ def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
     if result.errors:
         raise row_error(call, result)
     memo: _Memo = call.memo or _JSON_ONLY
+    if not (memo.names or memo.is_binary):
+        texts = wire.write_texts(result)
+        if texts is not None:
+            return Reply(200, _around(texts, call.rows, memo.id, wire))
     pieces: list[bytes | memoryview] = []
     outputs = []
     for name, block in _wanted_blocks(memo, result, wire):
@@ -308,6 +377,28 @@ def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
     # "If any binary data is present in the request or response the Inference-Header-Content-Length
     # header must be provided".
     return Reply(200, b"".join([head, *pieces]), _BINARY, ((_LENGTH, str(len(head))),))
+
+
+def _around(texts: tuple[bytes, ...], rows: int, id: str | UnsetType, wire: Wire) -> bytes:
+    """A response around elements that are JSON already."""
+    key = (__name__, rows)
+    form: bytes | None = wire.notes.get(key)
+    if form is None:
+        form = _form(wire.description, rows)
+        if rows <= _FEW_ROWS:
+            wire.notes[key] = form
+    body = form % texts
+    return body + b"}" if id is UNSET else b'%b,"id":%b}' % (body, _encode(id))
+
+
+def _form(model: Description, rows: int) -> bytes:
+    """A response to so many rows, without its end, and with a place for the elements of each output."""
+    outputs = [
+        _Output(spec.name, DATATYPES[spec.dtype], (rows, *spec.shape), data=[])
+        for spec in model.outputs
+    ]
+    text = _encode(_Answer(model.name, model.version, outputs)).replace(b"%", b"%%")
+    return text[: -len("}")].replace(b'"data":[]', b'"data":[%b]')
 
 
 def _wanted_blocks(memo: _Memo, result: Result, wire: Wire) -> Sequence[tuple[str, Block]]:

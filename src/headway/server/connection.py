@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
             "_body_due",
             "_counted_bytes",
             "_head",
+            "_held",
             "_is_advancing",
             "_is_asked",
             "_is_choked",
@@ -55,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._reader = Reader(listener.heads)
         self._transport: asyncio.Transport | None = None
         self._head: Head | None = None
+        self._held = b""
         self._serial = 0
         self._phase = _IDLE
         self._body_due = 0.0
@@ -81,6 +83,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, and tell the application if it had a request of it."""
         self._transport = None
+        self._held = b""
         self._is_ending = True
         self._listener.forget(self)
         self._give_back()
@@ -139,8 +142,21 @@ class Connection(asyncio.Protocol):
         connection = "close" if is_last else "keep-alive" if head.is_http10 else ""
         start = self._listener.answers.whole(reply, request_id, connection)
         self._is_asked = False
-        self._write(start, reply.body if head.method != "HEAD" else b"")
+        body = reply.body if head.method != "HEAD" else b""
+        is_small = len(body) <= _MAX_JOINED_BYTES
+        if self._listener.is_holding and is_small and not (is_last or self._held):
+            self._held = start + body
+            self._listener.hold(self)
+        else:
+            self._write(start, body)
         self._go_on(is_last=is_last)
+
+    def let_go(self) -> None:
+        """Write the answer that is held, if one is."""
+        held, self._held = self._held, b""
+        transport = self._transport
+        if held and transport is not None and not transport.is_closing():
+            transport.write(held)
 
     def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> "Exchange | None":
         """Begin to answer the request `serial` in parts; a WebSocket takes this connection's place."""
@@ -162,6 +178,7 @@ class Connection(asyncio.Protocol):
     def _switch(self, head: Head, request_id: str) -> "Exchange | None":
         from headway.server.websocket import WebSocket  # noqa: PLC0415  (wsproto, for who asks for it)
 
+        self.let_go()
         transport, self._transport = self._transport, None
         if transport is None or transport.is_closing():
             return None
@@ -253,6 +270,7 @@ class Connection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Close the connection at once, whatever is under way."""
+        self.let_go()
         self._leave()
         self._is_ending = True
         if self._transport is not None:
@@ -350,6 +368,8 @@ class Connection(asyncio.Protocol):
             self._advance()
 
     def _write(self, start: bytes, body: bytes = b"") -> None:
+        if self._held:
+            self.let_go()
         transport = self._transport
         if transport is None or transport.is_closing():  # uvloop would raise
             return
@@ -376,6 +396,7 @@ class Connection(asyncio.Protocol):
         A client that may still be sending is listened to for a while: closing at once would reset
         the connection, and with it the answer (RFC 9112 section 9.6).
         """
+        self.let_go()
         self._is_ending = True
         self._reader.drop()
         self._give_back()

@@ -26,6 +26,14 @@ _TICK_S = 0.25
 _BACKLOG = 2048
 
 
+class Holder(Protocol):
+    """A connection that holds an answer back."""
+
+    def let_go(self) -> None:
+        """Write it."""
+        ...
+
+
 class Member(Protocol):
     """What is counted, and has its deadlines here: a connection, or a WebSocket in its place."""
 
@@ -99,9 +107,12 @@ class Listener:
         self.allocator = Allocator()
         self.answers = Answers(formatdate(usegmt=True))
         self.is_draining = False
+        self.is_holding = False
+        """An answer is not written yet, for others are being made."""
         self._loop = loop
         self._connections: set[Member] = set()
         self._refused: set[Member] = set()
+        self._holding: list[Holder] = []
         self._servers: list[asyncio.Server] = []
         self._entrances: list[_Entrance] = []
         is_shared = settings.grpc_port is None and not settings.tls_certificate
@@ -241,6 +252,25 @@ class Listener:
             self._tally.closed()
         self._connections.discard(connection)
         self._refused.discard(connection)
+
+    def begin(self) -> None:
+        """Answers follow: each is made before the first of them is written.
+
+        A write may wake its client, which takes the core at once if it is on this machine; the next answer would be
+        made with cold caches.
+        """
+        self.is_holding = True
+
+    def hold(self, connection: Holder) -> None:
+        """Have a connection write when these answers have been made."""
+        self._holding.append(connection)
+
+    def end(self) -> None:
+        """Write them."""
+        self.is_holding = False
+        holding, self._holding = self._holding, []
+        for connection in holding:
+            connection.let_go()
 
     def _tick(self) -> None:
         now = self._loop.time()

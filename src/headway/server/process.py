@@ -102,6 +102,7 @@ class Process:
         self._listener = Listener(
             self._app, settings, loop, self._board.connections(listen.gateway), self._app
         )
+        self._gateway.clients = self._listener
         self._stopped = loop.create_future()
         self._contexts = [tls.server_context(listen.settings, name) for name in ("http/1.1", "h2")]
         self._is_listening = loop.create_future()

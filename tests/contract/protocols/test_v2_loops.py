@@ -32,6 +32,7 @@ class Mirror:
     """A wire that hands blocks through, so that a codec can be seen alone."""
 
     max_rows = 2**40
+    elements = None
 
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
         self.description = Description("m", "1", "", "test", specs, specs, {}, {})
@@ -43,6 +44,9 @@ class Mirror:
 
     def write_blocks(self, result: Result) -> list[tuple[str, Block]]:
         return list(self.blocks.items())
+
+    def write_texts(self, result: Result) -> None:
+        return None
 
 
 def specs_of(arrays: Mapping[str, Any]) -> list[TensorSpec]:
