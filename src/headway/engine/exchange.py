@@ -69,7 +69,7 @@ class Clients(Protocol):
     """Those who wait for answers, all together: told when a slot's answers come, and when these were all of them."""
 
     def begin(self) -> None:
-        """Answers follow; what they make need not be written before the end."""
+        """Answers follow; they may be written together, at the end."""
         ...
 
     def end(self) -> None:

@@ -62,7 +62,7 @@ class Known:
         """The answers of the rows that are known."""
         with self._lock:
             found = {row: self._cache.get(key, now) for row, key in enumerate(keys)}
-        return {row: result for row, result in found.items() if result is not None}
+        return {row: Result(_lent(r.values)) for row, r in found.items() if r is not None}
 
     def keep(self, key: bytes, single: Result, now: float) -> None:
         """Keep the answer of one row, as a copy that holds no more than it."""
@@ -96,6 +96,15 @@ def _own(values: Any) -> Any:
     if isinstance(values, dict):
         return {name: _own(part) for name, part in values.items()}
     return [v.copy() if hasattr(v, "nbytes") or _is_picture(v) else v for v in values]
+
+
+def _lent(values: Any) -> Any:
+    """The same for one who asks: what is made of arrays to answer him, such as lists, is not kept with them."""
+    if isinstance(values, Cut):
+        return whole(values.array)
+    if isinstance(values, dict):
+        return {name: _lent(part) for name, part in values.items()}
+    return values
 
 
 def _is_picture(value: Any) -> bool:

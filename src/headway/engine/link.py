@@ -119,7 +119,7 @@ class SlotLink(asyncio.Protocol):
             transport.writelines(pieces)
             return
         data = b"".join(pieces)
-        # The transport would send at the end of this turn of the loop, and the slot is idle now.
+        # Older transports send at the end of this turn of the loop only, and the slot is idle now.
         sent = 0 if transport.get_write_buffer_size() else self._send_now(data)
         if sent < len(data):
             transport.write(data[sent:] if sent else data)

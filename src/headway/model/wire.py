@@ -1,7 +1,7 @@
 """The one table between a signature and every dialect: bodies to calls and answers to bodies.
 
 Codecs use the reading and writing half, the engine the gathering and scattering half. It holds no
-state but what it made of the signature; any number of threads may use it.
+state but what it, and codecs, made of the signature; any number of threads may use it.
 """
 
 import sys
@@ -70,7 +70,6 @@ class Wire:
         self._inputs = _inputs(signature)
         self._plain_inputs = _plain_inputs(signature)
         self.notes: dict[Hashable, Any] = {}
-        self.elements = _elements([spec for spec, _, _ in self._inputs.values()])
         one: Any = item.item_type(signature)
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(
             one | list[one], dec_hook=read_plain
@@ -510,15 +509,6 @@ def _plain_inputs(signature: Signature) -> dict[str, Field]:
         for p in signature.parameters
     )
     return {p.name: p.field for p in signature.parameters} if is_plain else {}
-
-
-def _elements(specs: Sequence[TensorSpec]) -> type | None:
-    """The Python type of the numbers in all of these tensors; None where there are several, or others."""
-    kinds = {
-        float if s.dtype in ("float32", "float64") else int if "int" in s.dtype else None
-        for s in specs
-    }
-    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _with_rows(spec: TensorSpec, has_rows: bool) -> TensorSpec:

@@ -95,8 +95,6 @@ class Wire(Protocol):
     description: Description
     max_rows: int
     """Most rows of one request: held by the wire; a codec asks to refuse one before it is read."""
-    elements: type | None
-    """`float` or `int` where the numbers of all inputs are such; None else."""
     notes: dict[Hashable, Any]
     """What codecs have made of the description and want to find again, by keys of their own; few."""
 

@@ -7,8 +7,8 @@ extension_model_configuration.md and extension_parameters.md ("Parameters"). Ope
 is `v2_generate`'s.
 
 One decoder reads the request and leaves each tensor's data raw, to be read as its datatype says
-(`_tensors`). What most clients send, a few flat numbers to a model that takes no others, is read whole
-by a quicker one. Not here: ranks, names and types of the model (the wire table's), arrays, gRPC.
+(`_tensors`). A few flat numbers for a model that takes no others are read whole, by a quicker one.
+Not here: ranks, names and types of the model (the wire table's), arrays, gRPC.
 
 Chosen where the texts are silent or we deviate on purpose: unknown members are skipped, a repeated
 one counts once (the last), null stands for absent; NaN and infinity are written as null in JSON,
@@ -18,8 +18,8 @@ Half precision is binary only, BF16 not served.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -136,7 +136,7 @@ _N = TypeVar("_N")
 
 
 class _Numbers(Struct, Generic[_N]):
-    """An input of which the data are flat numbers of one Python type."""
+    """An input of flat numbers of one Python type."""
 
     name: _Name
     shape: _Dims
@@ -145,8 +145,8 @@ class _Numbers(Struct, Generic[_N]):
     parameters: _Parameters | None = None
 
 
-class _Plain(Struct, Generic[_N]):
-    """A request that most clients send: flat numbers in JSON, and maybe an id."""
+class _Short(Struct, Generic[_N]):
+    """A request of such inputs alone."""
 
     inputs: Annotated[list[_Numbers[_N]], Meta(min_length=1, max_length=4096)]
     id: Annotated[str, Meta(max_length=256)] | None = None
@@ -154,20 +154,22 @@ class _Plain(Struct, Generic[_N]):
     outputs: Annotated[list[_Wanted], Meta(max_length=4096)] | None = None
 
 
+class _Reader(NamedTuple):
+    """What reads a short request whole, and the datatypes whose elements are what it takes."""
+
+    read: Callable[[bytes | memoryview], _Short[Any]]
+    datatypes: Set[str]
+
+
 _requests = msgspec.json.Decoder(_Request)
-_readers: Mapping[type | None, Callable[[bytes | memoryview], Any]] = {
-    float: msgspec.json.Decoder(_Plain[float]).decode,
-    int: msgspec.json.Decoder(_Plain[int]).decode,
-}
-"""Of plain requests, by the Python type of the elements of all inputs."""
-_ELEMENTS: Mapping[str, type] = {
-    **dict.fromkeys(("FP32", "FP64"), float),
-    **{name: int for name in TYPES if "INT" in name},
-}
+_READERS: Sequence[_Reader] = (
+    _Reader(msgspec.json.Decoder(_Short[float]).decode, {"FP32", "FP64"}),
+    _Reader(msgspec.json.Decoder(_Short[int]).decode, {name for name in TYPES if "INT" in name}),
+)
 _encode = msgspec.json.Encoder().encode
 _JSON_ONLY = _Memo()
 _FEW_ROWS = 64
-"""Up to so many rows, the form of an answer is kept."""
+"""The elements of an answer to so many rows are taken from what was written for the whole batch."""
 
 
 # Requests
@@ -179,23 +181,12 @@ def decode(ask: Ask, wire: Wire) -> Call:
         raise refused(ask.op, _other_op(ask.op), "a model that answers otherwise")
     length = ask.headers.get(_LENGTH)
     size = len(ask.body) if length is None else _header_size(length, len(ask.body))
-    if length is None and size <= LARGE_BYTES and (plain := _decode_plain(ask, wire)) is not None:
-        return plain
     if not size and length is not None:
         call = wire.read_blocks(read_raw(wire.description.inputs, ask.body))
         call.memo = _Memo(is_binary=True)
         return call
-    head: bytes | memoryview = ask.body if length is None else memoryview(ask.body)[:size]
-    lifted: Mapping[bytes, bytes] = {}
-    if size > LARGE_BYTES:
-        head, lifted = lift_data(bytes(head))
-    try:
-        request = _requests.decode(head)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
-        raise BadInput(f"inference request: {told(e, head)}") from e
-    if len(ask.body) > wire.max_rows:  # a smaller one can't hold as many
-        _check_texts(request.inputs, wire.max_rows)
-    tail = None if length is None else memoryview(ask.body)[size:]
+    found = _read_short(ask.body, wire) if length is None and size <= LARGE_BYTES else None
+    request, blocks = found or _read_any(ask.body, None if length is None else size, wire)
     memo = _JSON_ONLY if request.id is None else _Memo(request.id)
     if request.outputs:
         memo = _wanted(request, wire.description.outputs)
@@ -204,39 +195,63 @@ def decode(ask: Ask, wire: Wire) -> Call:
         is_binary = flag(request.parameters, "binary_data_output")
         memo = replace(memo, is_binary=is_binary)
         timeout_s = asked_timeout_s(request.parameters)
-    call = wire.read_blocks(_blocks(request.inputs, tail, lifted))
+    call = wire.read_blocks(blocks)
     call.memo = memo
     call.timeout_s = timeout_s
     return call
 
 
-def _decode_plain(ask: Ask, wire: Wire) -> Call | None:
+def _read_any(
+    body: bytes | memoryview, size: int | None, wire: Wire
+) -> tuple[_Request, dict[str, Block]]:
+    """Read a request and its tensors; the first `size` bytes of the body are JSON, or all of it."""
+    head: bytes | memoryview = body if size is None else memoryview(body)[:size]
+    lifted: Mapping[bytes, bytes] = {}
+    if len(head) > LARGE_BYTES:
+        head, lifted = lift_data(bytes(head))
+    try:
+        request = _requests.decode(head)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
+        raise BadInput(f"inference request: {told(e, head)}") from e
+    if len(body) > wire.max_rows:  # a smaller one can't hold as many
+        _check_texts(request.inputs, wire.max_rows)
+    tail = None if size is None else memoryview(body)[size:]
+    return request, _blocks(request.inputs, tail, lifted)
+
+
+def _read_short(
+    body: bytes | memoryview, wire: Wire
+) -> tuple[_Short[Any], dict[str, Block]] | None:
     """Read flat numbers and all that is around them at once, in half the time.
 
     None: it is for the rest of `decode` to read, or to say what is wrong with it.
     """
-    elements = wire.elements
-    read = _readers.get(elements)
-    if read is None:
+    reader = _reader(wire)
+    if reader is None:
         return None
     try:
-        request = read(ask.body)
+        request = reader.read(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    if request.parameters is not None or request.outputs is not None:
         return None
     blocks = {}
     for tensor in request.inputs:
-        datatype, data, shape = tensor.datatype, tensor.data, tuple(tensor.shape)
-        is_plain = _ELEMENTS.get(datatype) is elements and tensor.parameters is None
+        data, shape = tensor.data, tuple(tensor.shape)
+        is_plain = tensor.datatype in reader.datatypes and tensor.parameters is None
         if not is_plain or not data or len(data) != math.prod(shape):
             return None
-        blocks[tensor.name] = Block(TYPES[datatype].dtype, shape, data, True, True)
-    if len(blocks) != len(request.inputs):
-        return None
-    call = wire.read_blocks(blocks)
-    call.memo = _JSON_ONLY if request.id is None else _Memo(request.id)
-    return call
+        dtype = TYPES[tensor.datatype].dtype
+        blocks[tensor.name] = Block(dtype, shape, data, is_json=True, is_typed=True)
+    return (request, blocks) if len(blocks) == len(request.inputs) else None
+
+
+def _reader(wire: Wire) -> _Reader | None:
+    """What reads the short requests of a model: none, if its inputs are not all numbers of one kind."""
+    if _Reader not in wire.notes:
+        wanted = {DATATYPES.get(spec.dtype, "") for spec in wire.description.inputs}
+        fitting = (reader for reader in _READERS if wanted <= reader.datatypes)
+        wire.notes[_Reader] = next(fitting, None)
+    found: _Reader | None = wire.notes[_Reader]
+    return found
 
 
 def _other_op(op: str) -> str:
@@ -288,7 +303,7 @@ def _check_texts(inputs: Sequence[_Input], most: int) -> None:
 # Parameters
 
 
-def _wanted(request: _Request, specs: Sequence[TensorSpec]) -> _Memo:
+def _wanted(request: _Request | _Short[Any], specs: Sequence[TensorSpec]) -> _Memo:
     """OIP: "The output tensors requested for this inference", answered in the asked order."""
     known = {spec.name: spec for spec in specs}
     flags: dict[str, bool] = {}
@@ -354,10 +369,10 @@ def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
     if result.errors:
         raise row_error(call, result)
     memo: _Memo = call.memo or _JSON_ONLY
-    if not (memo.names or memo.is_binary):
-        texts = wire.write_texts(result)
-        if texts is not None:
-            return Reply(200, _around(texts, call.rows, memo.id, wire))
+    is_plain = not (memo.names or memo.is_binary) and call.rows <= _FEW_ROWS
+    texts = wire.write_texts(result) if is_plain else None
+    if texts is not None:
+        return Reply(200, _around(texts, call.rows, memo.id, wire))
     pieces: list[bytes | memoryview] = []
     outputs = []
     for name, block in _wanted_blocks(memo, result, wire):
@@ -381,12 +396,8 @@ def encode(ask: Ask, call: Call, result: Result, wire: Wire) -> Reply:
 
 def _around(texts: tuple[bytes, ...], rows: int, id: str | UnsetType, wire: Wire) -> bytes:
     """A response around elements that are JSON already."""
-    key = (__name__, rows)
-    form: bytes | None = wire.notes.get(key)
-    if form is None:
-        form = _form(wire.description, rows)
-        if rows <= _FEW_ROWS:
-            wire.notes[key] = form
+    key = (_Answer, rows)
+    form: bytes = wire.notes.get(key) or wire.notes.setdefault(key, _form(wire.description, rows))
     body = form % texts
     return body + b"}" if id is UNSET else b'%b,"id":%b}' % (body, _encode(id))
 

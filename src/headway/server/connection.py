@@ -83,7 +83,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, and tell the application if it had a request of it."""
         self._transport = None
-        self._held = b""
         self._is_ending = True
         self._listener.forget(self)
         self._give_back()
@@ -144,9 +143,9 @@ class Connection(asyncio.Protocol):
         self._is_asked = False
         body = reply.body if head.method != "HEAD" else b""
         is_small = len(body) <= _MAX_JOINED_BYTES
-        if self._listener.is_holding and is_small and not (is_last or self._held):
+        if self._listener.is_collecting and is_small and not self._held:
             self._held = start + body
-            self._listener.hold(self)
+            self._listener.collect(self)
         else:
             self._write(start, body)
         self._go_on(is_last=is_last)
@@ -154,9 +153,8 @@ class Connection(asyncio.Protocol):
     def let_go(self) -> None:
         """Write the answer that is held, if one is."""
         held, self._held = self._held, b""
-        transport = self._transport
-        if held and transport is not None and not transport.is_closing():
-            transport.write(held)
+        if held:
+            self._write(held)
 
     def start_stream(self, serial: int, reply: Reply, request_id: str = "") -> "Exchange | None":
         """Begin to answer the request `serial` in parts; a WebSocket takes this connection's place."""
@@ -270,7 +268,6 @@ class Connection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Close the connection at once, whatever is under way."""
-        self.let_go()
         self._leave()
         self._is_ending = True
         if self._transport is not None:

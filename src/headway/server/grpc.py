@@ -43,7 +43,7 @@ class GrpcConnection(asyncio.Protocol):
         self._greeted_by = self.now + settings.head_timeout_s
         self._choked_until = math.inf
         self._idle_until = math.inf
-        self._is_receiving = self._is_held = False
+        self._is_receiving = self._is_collected = False
         self._is_told = self._is_last = self._is_ending = False
         self.deadline = self._greeted_by
 
@@ -170,10 +170,10 @@ class GrpcConnection(asyncio.Protocol):
         """Write what there is to write, unless more is about to come."""
         if self._is_receiving:
             return
-        if self._listener.is_holding:
-            if not self._is_held:
-                self._is_held = True
-                self._listener.hold(self)
+        if self._listener.is_collecting:
+            if not self._is_collected:
+                self._is_collected = True
+                self._listener.collect(self)
             return
         transport = self._transport
         if self._listener.is_draining and not self._is_told and self.session.is_greeted:
@@ -187,7 +187,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def let_go(self) -> None:
         """Write the answers that have been held."""
-        self._is_held = False
+        self._is_collected = False
         self.flush()
 
     def _rest(self) -> None:

@@ -107,12 +107,12 @@ class Listener:
         self.allocator = Allocator()
         self.answers = Answers(formatdate(usegmt=True))
         self.is_draining = False
-        self.is_holding = False
-        """An answer is not written yet, for others are being made."""
+        self.is_collecting = False
+        """Answers that are made now may be written at the end of them all."""
         self._loop = loop
         self._connections: set[Member] = set()
         self._refused: set[Member] = set()
-        self._holding: list[Holder] = []
+        self._collected: list[Holder] = []
         self._servers: list[asyncio.Server] = []
         self._entrances: list[_Entrance] = []
         is_shared = settings.grpc_port is None and not settings.tls_certificate
@@ -254,22 +254,22 @@ class Listener:
         self._refused.discard(connection)
 
     def begin(self) -> None:
-        """Answers follow: each is made before the first of them is written.
+        """Answers follow, of several connections: make them all, then write them.
 
         A write may wake its client, which takes the core at once if it is on this machine; the next answer would be
         made with cold caches.
         """
-        self.is_holding = True
+        self.is_collecting = True
 
-    def hold(self, connection: Holder) -> None:
-        """Have a connection write when these answers have been made."""
-        self._holding.append(connection)
+    def collect(self, connection: Holder) -> None:
+        """Let a connection write when all have been made."""
+        self._collected.append(connection)
 
     def end(self) -> None:
         """Write them."""
-        self.is_holding = False
-        holding, self._holding = self._holding, []
-        for connection in holding:
+        self.is_collecting = False
+        collected, self._collected = self._collected, []
+        for connection in collected:
             connection.let_go()
 
     def _tick(self) -> None:

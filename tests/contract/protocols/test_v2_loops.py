@@ -32,9 +32,9 @@ class Mirror:
     """A wire that hands blocks through, so that a codec can be seen alone."""
 
     max_rows = 2**40
-    elements = None
 
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
+        self.notes: dict[Any, Any] = {}
         self.description = Description("m", "1", "", "test", specs, specs, {}, {})
         self.blocks: Mapping[str, Block] = {}
 

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import pytest
@@ -43,30 +43,45 @@ def scalar(x: float) -> float:
 
 WIRES = {f.__name__: Wire(read_signature(f)) for f in (floats, ints, mixed, scalar)}
 
-_WORDS = st.sampled_from(["x", "ids", "mask", "y", ""])
 _NUMBERS = st.one_of(
     st.integers(-3, 3),
     st.floats(-2, 2, width=32),
     st.sampled_from([1e300, 2**70, -(2**63), True, None, "1", [1]]),
 )
-_TENSOR = st.fixed_dictionaries(
-    {
-        "name": _WORDS,
-        "shape": st.lists(st.integers(0, 3), max_size=3),
-        "datatype": st.sampled_from(["FP32", "FP64", "INT64", "INT8", "BOOL", "BYTES", "FP99"]),
-        "data": st.one_of(st.lists(_NUMBERS, max_size=6), st.none(), st.just("text")),
-    },
-    optional={"parameters": st.sampled_from([None, {}, {"binary_data_size": 4}, {"a": 1}])},
+_WRONG = st.sampled_from(
+    [
+        *(("name", "y"), ("name", ""), ("datatype", "FP64"), ("datatype", "INT64")),
+        *(("datatype", "BOOL"), ("datatype", "FP99"), ("shape", [2**50, 2]), ("shape", [-1, 2])),
+        *(("shape", []), ("data", None), ("data", "text"), ("data", []), ("more", [1])),
+        *(("parameters", p) for p in (None, {}, {"binary_data_size": 4}, {"a": 1})),
+    ]
 )
-_BODIES = st.fixed_dictionaries(
-    {"inputs": st.lists(_TENSOR, max_size=3)},
-    optional={
-        "id": st.sampled_from(["a", "", None, 1]),
-        "parameters": st.sampled_from([None, {}, {"binary_data_output": True}, {"timeout": 5}]),
-        "outputs": st.sampled_from([None, [], [{"name": "output"}], [{"name": "z"}]]),
-        "more": st.just([1]),
-    },
-)
+
+
+@st.composite
+def _bodies(draw: st.DrawFn) -> Any:
+    """A request that is right, or wrong in at most three places."""
+    tensors: list[dict[str, Any]] = []
+    for name in draw(st.sampled_from([("x",), ("ids", "mask"), ("x", "ids"), ("x", "x")])):
+        rows, width = draw(st.integers(0, 3)), draw(st.integers(1, 3))
+        is_float = name == "x"
+        numbers = st.floats(-2, 2, width=32) if is_float else st.integers(-3, 3)
+        data = draw(st.lists(numbers, min_size=rows * width, max_size=rows * width))
+        datatype = "FP32" if is_float else "INT64"
+        tensors.append({"name": name, "shape": [rows, width], "datatype": datatype, "data": data})
+    body: dict[str, Any] = {"inputs": tensors}
+    for member, value in draw(st.lists(_WRONG, max_size=2)):
+        draw(st.sampled_from(tensors))[member] = value
+    if draw(st.integers(0, 3)) == 0:
+        draw(st.sampled_from(tensors))["data"] = draw(st.lists(_NUMBERS, max_size=6))
+    around: Any = {
+        "id": ["a", "", None, 1],
+        "parameters": [None, {}, {"binary_data_output": True}, {"timeout": 5}, {"sequence_id": 1}],
+        "outputs": [None, [], [{"name": "output"}], [{"name": "z"}]],
+    }
+    for member in draw(st.lists(st.sampled_from(list(around)), unique=True)):
+        body[member] = draw(st.sampled_from(around[member]))
+    return body
 
 
 def read(wire: Wire, body: bytes, headers: Mapping[str, str] | None = None) -> Any:
@@ -85,12 +100,12 @@ def read(wire: Wire, body: bytes, headers: Mapping[str, str] | None = None) -> A
 def without(wire: Wire) -> Wire:
     """The same wire, to which no shorter way leads."""
     other = copy.copy(wire)
-    other.elements = None
+    other.notes = {v2._Reader: None}
     return other
 
 
 @pytest.mark.parametrize("name", WIRES)
-@given(_BODIES)
+@given(_bodies())
 def test_each_body_is_read_alike(name: str, given_body: Any) -> None:
     body = json.dumps(given_body).encode()
     assert repr(read(WIRES[name], body)) == repr(read(without(WIRES[name]), body))
@@ -123,9 +138,13 @@ def test_the_shorter_way_is_taken_for_plain_numbers_and_only_for_them() -> None:
     call = v2.decode(ask, wire)
     assert call.columns["x"].is_typed
     assert call.memo.id == "7"
+    told = {"outputs": [{"name": "output"}], "parameters": {"binary_data_output": True}}
+    call = v2.decode(Ask("infer", "m", "", json.dumps({**_valid(), **told}).encode(), {}), wire)
+    assert call.columns["x"].is_typed
+    assert (call.memo.names, call.memo.is_binary) == (["output"], True)
     nested = Ask("infer", "m", "", json.dumps(_valid(data=[[1, 2.5]])).encode(), {})
     assert not v2.decode(nested, wire).columns["x"].is_typed
-    assert [WIRES[n].elements for n in ("floats", "ints", "mixed")] == [float, int, None]
+    assert [v2._reader(WIRES[n]) is None for n in WIRES] == [False, False, True, False]
 
 
 # Answers
@@ -166,6 +185,61 @@ def test_each_narrow_answer_is_written_alike(array: Any, sizes: list[int], id_: 
         assert plain == written(longer, part, rows, id_)
 
 
+class Pair(TypedDict):
+    """Two arrays by name."""
+
+    b: Annotated[NDArray[np.int64], hw.Tensor("int64", "batch")]
+    a: Floats
+
+
+class Uneven(TypedDict):
+    """Two arrays by name, of which one has wide rows."""
+
+    b: Floats
+    a: Annotated[NDArray[np.float32], hw.Tensor("float32", "batch", 65)]
+
+
+def pair(x: Floats) -> Pair:
+    raise NotImplementedError
+
+
+def uneven(x: Floats) -> Uneven:
+    raise NotImplementedError
+
+
+def test_named_answers_are_written_in_the_order_of_the_signature() -> None:
+    wire = Wire(read_signature(pair))
+    answer = {"a": np.array([[1, 2], [3, np.nan]], np.float32), "b": np.array([5, 6])}
+    _, second = wire.split(wire.scatter(answer, 2), [1, 1])
+    assert wire.write_texts(second) == (b"6", b"3.0,null")
+    outputs = json.loads(written(wire, second, 1, None))["outputs"]
+    assert [(o["name"], o["shape"], o["data"]) for o in outputs] == [
+        ("b", [1], [6]),
+        ("a", [1, 2], [3.0, None]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "memo",
+    [v2._Memo(names=["a"]), v2._Memo(is_binary=True), v2._Memo(names=["a", "b"], classes={"a": 1})],
+)
+def test_what_the_caller_wants_of_an_answer_is_what_he_gets(memo: Any) -> None:
+    wire = Wire(read_signature(pair))
+    longer = copy.copy(wire)
+    longer.write_texts = lambda result: None  # type: ignore[method-assign]
+    result = wire.scatter({"a": np.ones((1, 2), np.float32), "b": np.array([5])}, 1)
+    ask, call = Ask("infer", "m", "", b"", {}), Call(1, {}, memo=memo)
+    assert v2.encode(ask, call, result, wire) == v2.encode(ask, call, result, longer)
+
+
+def test_many_rows_of_one_caller_are_not_cut_from_a_text() -> None:
+    wire = Wire(read_signature(floats))
+    wire.write_texts = lambda result: pytest.fail("it was")  # type: ignore[method-assign]
+    rows = v2._FEW_ROWS + 1
+    body = written(wire, wire.scatter(np.ones((rows, 2), np.float32), rows), rows, None)
+    assert json.loads(body)["outputs"][0]["data"] == [1.0] * 2 * rows
+
+
 def names(x: Floats) -> Names:
     raise NotImplementedError
 
@@ -184,6 +258,7 @@ def deep(x: Floats) -> Annotated[NDArray[np.float32], hw.Tensor("float32", "batc
         (names, np.array([["a,b"], ["],["]], object)),
         (wide, np.zeros((2, 65), np.float32)),
         (deep, np.zeros((2, 1, 1), np.float32)),
+        (uneven, {"b": np.zeros((2, 2), np.float32), "a": np.zeros((2, 65), np.float32)}),
     ],
 )
 def test_texts_wide_rows_and_deep_ones_are_written_for_each_caller(

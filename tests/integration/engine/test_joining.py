@@ -353,6 +353,55 @@ def asking(scene: Scene, count: int) -> list[Caller]:
     return callers
 
 
+class Written(Caller):
+    """Who waits for answers, and clients who are told when they begin and end: all in one list."""
+
+    def __init__(self, told: list[str], *, is_broken: bool = False) -> None:
+        super().__init__()
+        self.told = told
+        self.is_broken = is_broken
+
+    def finish(self, serial: int, reply: Reply, request_id: str = "") -> None:
+        self.told.append("answer")
+        if self.is_broken:
+            raise ZeroDivisionError
+
+    def begin(self) -> None:
+        self.told.append("begin")
+
+    def end(self) -> None:
+        self.told.append("end")
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_clients_are_told_when_a_slots_answers_begin_and_always_when_they_end(
+    is_broken: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act() -> None:
+        told: list[str] = []
+        scene = Scene(Board.create(1, 1))
+        ends = await joined(scene, 1)
+        scene.gateway.clients = Written(told)
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        caller = Written(told, is_broken=is_broken)
+        for _ in range(4):
+            scene.gateway.submit(scene.pool, Question("native", "predict"), b"1", (caller, 1, "a"))
+        ids = await grabbed(ends[0])
+        answer(ends[0], ids)
+        async with asyncio.timeout(5):
+            while "end" not in told:
+                await asyncio.sleep(0)
+        answers = 1 if is_broken else len(ids)
+        assert len(ids) == 2
+        assert told == ["begin", *["answer"] * answers, "end"]
+        for end in ends:
+            end.close()
+        scene.gateway.forget(1, "")
+        await scene.turns()
+
+    asyncio.run(act())
+
+
 def test_what_waits_has_its_workers_until_all_is_over(play: Any) -> None:
     async def act(scene: Scene) -> None:
         first, second, _ = await joined(scene, 1)

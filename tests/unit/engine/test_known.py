@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 import headway as hw
 from headway import plugins
 from headway.config import ModelSettings
+from headway.engine.cache import Cache
 from headway.engine.cap import Cap
 from headway.engine.grab import Run
 from headway.engine.known import Known, known_of
@@ -187,6 +188,27 @@ def test_the_same_row_is_known_in_another_dialect_and_under_another_id() -> None
     (second,) = ask({"id": "2", "inputs": [tensor]}, protocol="v2")
     assert first["outputs"][0]["data"] == second["outputs"][0]["data"] == [3, 7]
     assert ask.asked == [[1, 2], [3, 4]]
+
+
+def test_what_an_answer_is_written_from_is_not_kept_with_a_known_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept: list[Result] = []
+    put = Cache.put
+
+    def noted(self: Cache[Result], key: bytes, own: Result, size: int, now: float) -> None:
+        kept.append(own)
+        put(self, key, own, size, now)
+
+    monkeypatch.setattr(Cache, "put", noted)
+    ask = Asker(Arrays)
+    tensor = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}
+    for _ in range(3):
+        ask({"inputs": [tensor]}, protocol="v2")
+        ask({"x": [1, 2]})
+    assert ask.recalled == 5
+    (row,) = kept
+    assert (row.values.slab.made, row.values.slab.written) == (None, None)
 
 
 REQUESTS = st.lists(st.lists(st.text("abc", max_size=2), min_size=1, max_size=6), max_size=6)

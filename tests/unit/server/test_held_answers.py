@@ -36,6 +36,8 @@ class App:
     def ask(self, head: Head, body: bytes, exchange: Exchange, serial: int) -> None:
         if head.path == "/now":
             exchange.finish(serial, Reply(200, b"now"))
+        elif head.path == "/socket":
+            exchange.start_stream(serial, Reply(101, b""))
         else:
             self.waiting.append((exchange, serial, head.path))
 
@@ -59,7 +61,7 @@ class App:
         raise NotImplementedError
 
     def choked(self, exchange: Exchange, *, is_choked: bool) -> None:
-        raise NotImplementedError
+        pass
 
     def refuse(self, error: FramingError, head: Head | None) -> tuple[Reply, str]:
         return Reply(error.status, b"refused"), ""
@@ -72,10 +74,18 @@ class Socket(asyncio.Transport):
         super().__init__()
         self.got: list[bytes] = []
         self.end = ""
+        self.protocol: Any = None
+        """Who is told to wait, for the client takes nothing; None: it takes what comes."""
 
     def write(self, data: Any) -> None:
         assert not self.end
         self.got.append(bytes(data))
+        if self.protocol is not None:
+            protocol, self.protocol = self.protocol, None
+            protocol.pause_writing()
+
+    def set_protocol(self, protocol: Any) -> None:
+        pass
 
     def writelines(self, list_of_data: Any) -> None:
         self.write(b"".join(list_of_data))
@@ -108,13 +118,16 @@ class House:
     def __init__(self, count: int) -> None:
         self.app = App()
         self.listener = Listener(self.app, ServerSettings(), Clock())  # type: ignore[arg-type]  # what it asks
+        self.listener.answers.set_date("")  # the same in all houses
         self.connections = [Connection(self.listener) for _ in range(count)]
         self.sockets = [Socket() for _ in range(count)]
         for connection, socket in zip(self.connections, self.sockets, strict=True):
             connection.connection_made(socket)
 
-    def ask(self, place: int, *paths: str) -> None:
-        raw = "".join(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n" for path in paths)
+    def ask(self, place: int, *lines: str) -> None:
+        """Ask, in one piece; each by its path, or by its request line and headers."""
+        heads = [line if " " in line else f"GET {line} HTTP/1.1\r\nHost: h" for line in lines]
+        raw = "".join(f"{head}\r\n\r\n" for head in heads)
         self.connections[place].data_received(raw.encode())
 
     def got(self, place: int) -> bytes:
@@ -161,14 +174,61 @@ def test_refusal_does_not_overtake_a_held_answer() -> None:
     assert (house.got(0).count(b"HTTP/1.1"), house.sockets[0].end) == (2, "eof")
 
 
-def test_held_answer_is_written_before_its_connection_is_cut() -> None:
+def test_connection_that_closes_idle_is_given_its_held_answer_first() -> None:
     house = House(1)
     house.ask(0, "/first")
     house.listener.begin()
     house.app.answer()
-    house.listener.close()
-    assert house.got(0).endswith(b"/first")
+    house.connections[0].close_idle()
+    assert (house.got(0)[-6:], house.sockets[0].end) == (b"/first", "close")
     house.listener.end()
+
+
+def test_socket_takes_over_after_a_held_answer() -> None:
+    house = House(1)
+    upgrade = "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13"
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    house.ask(0, "/first", f"GET /socket HTTP/1.1\r\nHost: h\r\n{upgrade}\r\n{key}")
+    house.listener.begin()
+    house.app.answer()
+    house.listener.end()
+    assert house.got(0).index(b"/first") < house.got(0).index(b"101 Switching Protocols")
+
+
+def test_held_answer_to_head_has_no_body_and_a_last_one_ends_the_connection() -> None:
+    house = House(2)
+    house.ask(0, "HEAD /first HTTP/1.1\r\nHost: h")
+    house.ask(1, "GET /second HTTP/1.1\r\nHost: h\r\nConnection: close")
+    house.listener.begin()
+    house.app.answer()
+    house.app.answer()
+    house.listener.end()
+    assert b"content-length: 6\r\n" in house.got(0)
+    assert house.got(0).endswith(b"\r\n\r\n")
+    assert (house.got(1)[-7:], house.sockets[1].end) == (b"/second", "close")
+
+
+def test_large_answer_is_not_copied_to_be_held() -> None:
+    house = House(1)
+    house.ask(0, "/large")
+    house.listener.begin()
+    house.app.answer()
+    assert house.got(0).endswith(LARGE)
+    house.listener.end()
+
+
+def test_client_that_takes_nothing_is_waited_for_after_its_held_answer() -> None:
+    house = House(1)
+    house.sockets[0].protocol = house.connections[0]
+    house.ask(0, "/first")
+    house.listener.begin()
+    house.app.answer()
+    house.listener.end()
+    assert house.connections[0].deadline == ServerSettings().write_timeout_s
+    house.ask(0, "/second")
+    assert not house.app.waiting
+    house.connections[0].resume_writing()
+    assert len(house.app.waiting) == 1
 
 
 def test_client_that_has_left_keeps_no_other_from_its_answer() -> None:
@@ -184,12 +244,23 @@ def test_client_that_has_left_keeps_no_other_from_its_answer() -> None:
     assert house.got(1).endswith(b"/second")
 
 
-_PATHS = st.sampled_from(["/a", "/b", "/now", "/stream", "/large"])
+_PATHS = st.sampled_from(
+    [
+        *("/a", "/b", "/now", "/stream", "/large"),
+        "HEAD /a HTTP/1.1\r\nHost: h",
+        "GET /a HTTP/1.0",
+        "GET /stream HTTP/1.0\r\nConnection: keep-alive",
+        "GET /a HTTP/1.0\r\nConnection: keep-alive",
+        "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close",
+        "nonsense",
+    ]
+)
 _STEPS = st.one_of(
     st.tuples(st.just("ask"), st.integers(0, 2), st.lists(_PATHS, min_size=1, max_size=3)),
     st.tuples(st.just("answer")),
     st.tuples(st.just("together"), st.integers(2, 4)),
     st.tuples(st.just("close"), st.integers(0, 2)),
+    st.tuples(st.just("drain")),
 )
 
 
@@ -201,6 +272,8 @@ def played(steps: Sequence[Any], *, is_together: bool) -> list[tuple[bytes, str]
             house.ask(step[1], *step[2])
         elif step[0] == "close":
             house.connections[step[1]].close_idle()
+        elif step[0] == "drain":
+            house.listener.drain()
         else:
             count = step[1] if step[0] == "together" else 1
             if is_together:
