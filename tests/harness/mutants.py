@@ -35,6 +35,7 @@ SIMULATED = (
 )
 CACHE = "tests/e2e/test_serve_cache.py::"
 LENDING = "tests/unit/engine/test_lending.py::TestLending::runTest"
+HELD = "tests/unit/server/test_held_answers.py::"
 LEDGER = (
     "tests/e2e/test_ledger_short.py::test_three_thousand_requests_of_every_mood_end_as_they_should"
 )
@@ -98,6 +99,28 @@ MUTANTS = (
         "        decoded = [t for t in tickets if self._decode(t)]",
         JOINED,
         f"{GRAB}test_pieces_that_would_be_one_document_when_joined_are_each_refused",
+    ),
+    Mutant(
+        "forget an answer that is held",
+        "server/listener.py",
+        "        for connection in collected:",
+        "        for connection in collected[:-1]:",
+        f"{HELD}test_answers_are_written_when_all_of_them_have_been_made",
+    ),
+    Mutant(
+        "let what follows overtake a held answer",
+        "server/connection.py",
+        "        if self._held:\n            self.let_go()\n",
+        "",
+        f"{HELD}test_what_follows_on_a_connection_does_not_overtake_a_held_answer[/stream]",
+    ),
+    Mutant(
+        "give everybody the first row's answer",
+        "model/cut.py",
+        "        return texts[start] if stop - start == 1",
+        "        return texts[0] if stop - start == 1",
+        "tests/contract/protocols/test_v2_plain.py::"
+        "test_named_answers_are_written_in_the_order_of_the_signature",
     ),
     Mutant(
         "take whatever number of rows the model gives",
