@@ -43,7 +43,7 @@ class GrpcConnection(asyncio.Protocol):
         self._greeted_by = self.now + settings.head_timeout_s
         self._choked_until = math.inf
         self._idle_until = math.inf
-        self._is_receiving = self._is_collected = False
+        self._is_receiving = False
         self._is_told = self._is_last = self._is_ending = False
         self.deadline = self._greeted_by
 
@@ -170,11 +170,6 @@ class GrpcConnection(asyncio.Protocol):
         """Write what there is to write, unless more is about to come."""
         if self._is_receiving:
             return
-        if self._listener.is_collecting:
-            if not self._is_collected:
-                self._is_collected = True
-                self._listener.collect(self)
-            return
         transport = self._transport
         if self._listener.is_draining and not self._is_told and self.session.is_greeted:
             self.drain()
@@ -184,11 +179,6 @@ class GrpcConnection(asyncio.Protocol):
             transport.write(self.session.out.take())
         if not self.session.open:
             self._rest()
-
-    def let_go(self) -> None:
-        """Write the answers that have been held."""
-        self._is_collected = False
-        self.flush()
 
     def _rest(self) -> None:
         """No call is under way."""

@@ -26,14 +26,6 @@ _TICK_S = 0.25
 _BACKLOG = 2048
 
 
-class Holder(Protocol):
-    """A connection that holds an answer back."""
-
-    def let_go(self) -> None:
-        """Write it."""
-        ...
-
-
 class Member(Protocol):
     """What is counted, and has its deadlines here: a connection, or a WebSocket in its place."""
 
@@ -112,7 +104,7 @@ class Listener:
         self._loop = loop
         self._connections: set[Member] = set()
         self._refused: set[Member] = set()
-        self._collected: list[Holder] = []
+        self._collected: list[Connection] = []
         self._servers: list[asyncio.Server] = []
         self._entrances: list[_Entrance] = []
         is_shared = settings.grpc_port is None and not settings.tls_certificate
@@ -261,7 +253,7 @@ class Listener:
         """
         self.is_collecting = True
 
-    def collect(self, connection: Holder) -> None:
+    def collect(self, connection: Connection) -> None:
         """Let a connection write when all have been made."""
         self._collected.append(connection)
 
