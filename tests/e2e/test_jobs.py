@@ -207,16 +207,24 @@ def test_a_full_queue_refuses_a_job_at_once_and_nothing_is_left_of_it(tmp_path: 
             wait_for(server, path, "succeeded")
 
 
+def is_later(path: Path) -> bool:
+    """Whether what is written now has a later time than what has been kept of all jobs."""
+    path.touch()
+    kept = path.parent.glob("headway/jobs-*/*.job")
+    return path.stat().st_mtime_ns > max(file.stat().st_mtime_ns for file in kept)
+
+
 def test_so_many_jobs_are_under_way_and_no_more(tmp_path: Path) -> None:
     write_subjects(tmp_path)
     flags = ["--max-jobs", "2", "--max-batch", "1", "--workers", "1"]
     with serving(tmp_path, "subjects.py:Gate", *flags) as server:
-        jobs = [begin(server, {"text": f"{n}", "until": "go"}, "subjects") for n in range(2)]
+        jobs = [begin(server, {"text": f"{n}", "until": f"go{n}"}, "subjects") for n in range(2)]
         refused = server.ask("subjects", {"text": "over"}, ASYNC)
         assert (refused.status, refused.code) == (429, "queue_full")
-        server.path("go").touch()
-        for path in jobs:
+        for n, path in enumerate(jobs):
+            server.path(f"go{n}").touch()
             wait_for(server, path, "succeeded")
+            wait_until(lambda: is_later(server.path("now")), "times of files move in steps")
         begin(server, {"text": "next"}, "subjects")
         assert server.call("GET", jobs[0]).code == "unknown_job", "the oldest made room"
 
