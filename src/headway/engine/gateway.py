@@ -70,6 +70,7 @@ class Gateway:
         self._codecs: dict[str, Codec] = {}
         self._serial = 0
         self.clients: Clients = ALONE
+        """Who is told when a slot's answers come."""
 
     @property
     def in_flight(self) -> int:

@@ -70,6 +70,7 @@ class Wire:
         self._inputs = _inputs(signature)
         self._plain_inputs = _plain_inputs(signature)
         self.notes: dict[Hashable, Any] = {}
+        """Of codecs, about the description (`protocols.Wire`)."""
         one: Any = item.item_type(signature)
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(
             one | list[one], dec_hook=read_plain

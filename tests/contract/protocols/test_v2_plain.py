@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 import numpy as np
@@ -21,7 +20,6 @@ from headway.protocols import Ask, v2
 
 Floats = Annotated[NDArray[np.float32], hw.Tensor("float32", "batch", 2)]
 Ints = Annotated[NDArray[np.int64], hw.Tensor("int64", "batch", None)]
-Flags = Annotated[NDArray[np.bool_], hw.Tensor("bool", "batch")]
 Names = Annotated[NDArray[Any], hw.Tensor("bytes", "batch", 1)]
 
 
@@ -84,10 +82,10 @@ def _bodies(draw: st.DrawFn) -> Any:
     return body
 
 
-def read(wire: Wire, body: bytes, headers: Mapping[str, str] | None = None) -> Any:
+def read(wire: Wire, body: bytes) -> Any:
     """All that a body comes to: its call in plain values, or its error."""
     try:
-        call = v2.decode(Ask("infer", "m", "", body, headers or {}), wire)
+        call = v2.decode(Ask("infer", "m", "", body, {}), wire)
     except HeadwayError as e:
         return type(e), e.message
     columns = {
