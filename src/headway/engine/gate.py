@@ -13,7 +13,8 @@ class Gate:
     """Lets the slots of one worker in; from any thread."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._inside = 0
         self._alone = 0
         """Suspects that are inside or wait; nobody enters before them."""
@@ -22,16 +23,17 @@ class Gate:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Be inside beside others, but for suspects."""
-        with self._changed:
+        with self._lock:
             while self._alone:
                 self._changed.wait()
             self._inside += 1
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._inside -= 1
-                self._changed.notify_all()
+                if self._alone:
+                    self._changed.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -233,7 +233,7 @@ class ArrayField:
         if block.dtype != self.dtype:
             raise BadInput(where="datatype", expected=self.dtype, found=block.dtype)
         tail = block.shape[1:]
-        if tail != self.shape and (len(tail) != len(self.shape) or not _fits(self.shape, tail)):
+        if not _fits(self.shape, tail):
             wanted = _show((-1, *self.shape))
             raise BadInput(where="shape", expected=wanted, found=_show(block.shape))
         if block.is_typed:
@@ -265,7 +265,7 @@ class ArrayField:
             output = self._from_answers(output)
         array = np.asarray(output)
         is_right_type = array.dtype == self._np or (self._is_text and array.dtype.kind in "UT")
-        if not is_right_type or len(shape) != array.ndim or not _fits(shape, array.shape):
+        if not is_right_type or not _fits(shape, array.shape):
             raise BadOutput(expected=f"{self.dtype}{_show(shape)}", found=_described(array))
         return np.array(array, order="C")  # a copy: the predictor may use its own memory again
 
@@ -361,8 +361,13 @@ def _ragged(expected: str) -> BadInput:
     return BadInput(where="data", expected=expected, found="ragged lists")
 
 
-def _fits(wanted: Shape, found: Sequence[int]) -> bool:
-    return all(have >= 0 and want in (-1, have) for want, have in zip(wanted, found, strict=True))
+def _fits(wanted: Shape, found: Shape) -> bool:
+    """Whether a shape is the wanted one; -1 is any length."""
+    if wanted == found and -1 not in wanted:  # nearly always
+        return True
+    return len(wanted) == len(found) and all(
+        have >= 0 and want in (-1, have) for want, have in zip(wanted, found, strict=True)
+    )
 
 
 def _lengths(values: Any, depth: int) -> Shape:
