@@ -79,9 +79,7 @@ class Connection:
     __slots__ = ("buffer", "chunks", "due", "index", "needed", "out", "sock", "status")
 
     def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.setblocking(False)
+        self.sock = connect(port)
         self.buffer = bytearray()
         self.needed = 0
         """Bytes of head and body of the answer; 0 while its head is not whole."""
@@ -131,6 +129,14 @@ class Connection:
         if self.chunks is not None:
             return b"".join(self.buffer[start:end] for start, end in self.chunks)
         return bytes(self.buffer[self.buffer.find(b"\r\n\r\n") + 4 :])
+
+
+def connect(port: int) -> socket.socket:
+    """A new connection to the server."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setblocking(False)
+    return sock
 
 
 def content_length(head: bytes) -> int:
@@ -213,11 +219,22 @@ class Load:
             return None
         chunk = connection.sock.recv(CHUNK_BYTES)
         if not chunk:
-            raise BadAnswer(CLOSED)
+            self._reopen(connection)
+            return None
         if not connection.read(chunk):
             return None
         self._answered(connection)
         return connection
+
+    def _reopen(self, connection: Connection) -> None:
+        """Connect again where a server has closed a connection that it found idle for too long (uvicorn: 5 s)."""
+        if connection.index >= 0:
+            raise BadAnswer(CLOSED)
+        del self.by_fd[connection.sock.fileno()]
+        connection.sock.close()
+        connection.sock = connect(self.plan.port)
+        self.by_fd[connection.sock.fileno()] = connection
+        self.epoll.register(connection.sock.fileno(), select.EPOLLIN)
 
     def _answered(self, connection: Connection) -> None:
         """Record one answer."""
