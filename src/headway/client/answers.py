@@ -73,7 +73,7 @@ def read_item(line: bytes, answer: Answer, url: str) -> Any:
     """
     try:
         return msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         found = f"a line of a stream that is no JSON ({line[:_SHOWN]!r})"
         raise BadAnswer(url=url, found=found) from e
 

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import io
 import os
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -248,7 +249,8 @@ def _expected(to: Input) -> str:
 
 def _named(value: Any) -> str:
     kind = type(value)
-    return "None" if value is None else f"{kind.__qualname__} ({value!r:.60})"
+    # Not the whole of it: it may be large, or too deep for repr.
+    return "None" if value is None else f"{kind.__qualname__} ({reprlib.repr(value):.60})"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -63,7 +63,7 @@ def read_arrays(plan: Plan, answer: Answer, url: str) -> dict[str, NDArray[Any]]
             length = output.get("parameters", {}).get("binary_data_size", 0)
             found[form.name] = _read(form, output, tail[:length])
             tail = tail[length:]
-    except (msgspec.DecodeError, ValueError, KeyError, TypeError) as e:
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as e:
         raise BadAnswer(url=url, found=f"tensors that can't be read ({e!r:.80})") from e
     return found
 
@@ -81,7 +81,10 @@ def read_single(plan: Plan, answer: Answer, url: str) -> Any:
 def _array(form: TensorForm, value: Any) -> NDArray[Any]:
     """A value as an array of its tensor's type, where that loses nothing but precision."""
     dtype = np.dtype(form.dtype)
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as e:
+        raise BadInput(where=f"`{form.name}`", expected=form.dtype, found=f"no array ({e})") from e
     try:
         if dtype.kind in "iu" and array.dtype.kind in "iu":
             limits = np.iinfo(dtype)
