@@ -657,7 +657,9 @@ _LINK_NAME: Final = re.compile(
     r"HEADWAY_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)_(PORT|PROTO|ADDR))"
 )
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?")
+_MOST: Final = 1e18
+"""Beyond any number that a setting can mean, and within what clocks can hold."""
 _BOOLEANS: Final = types.MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 
 
@@ -716,8 +718,11 @@ def _read_int(entry: Entry) -> int | None:
 
 def _read_float(entry: Entry) -> float | None:
     if entry.is_text:
-        return float(entry.value) if _NUMBER.fullmatch(entry.value) else None
-    return float(entry.value) if type(entry.value) in (int, float) else None
+        is_number = _NUMBER.fullmatch(entry.value) is not None
+    else:
+        is_number = type(entry.value) in (int, float) and abs(entry.value) < _MOST
+    value = float(entry.value) if is_number else math.nan
+    return value if abs(value) < _MOST else None
 
 
 def _read_str(entry: Entry) -> str | None:
