@@ -325,14 +325,23 @@ def test_results_outlive_a_restart_and_what_was_under_way_is_lost(tmp_path: Path
 
 def test_an_answer_that_the_disk_does_not_take_is_lost_and_said_to_be(tmp_path: Path) -> None:
     write_subjects(tmp_path)
-    with serving(tmp_path, "subjects.py:Gate", "--workers", "1") as server:
+    with (
+        receiving(tmp_path) as receiver,
+        serving(
+            tmp_path, "subjects.py:Gate", "--workers", "1", "--webhook-urls", receiver.place
+        ) as server,
+    ):
         (gateway,) = server.gateways()
         resource.prlimit(gateway, resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
-        large = begin(server, {"text": "x" * 100_000}, "subjects")
+        hook = {"headway-webhook": receiver.place + "ok"}
+        large = begin(server, {"text": "x" * 100_000}, "subjects", **hook)
         assert wait_for(server, large, "failed")["result_status"] == 503
         assert server.call("GET", large + "/result").code == "job_lost"
         (said,) = server.records("job_not_kept")
         assert said["job"] == large.removeprefix("/jobs/")
+        wait_until(lambda: receiver.told("ok"), "the webhook is told")
+        (told,) = receiver.told("ok")
+        assert told["body"] == server.call("GET", large).json, "the same as who asks is told"
         small = begin(server, {"text": "small"}, "subjects")
         wait_for(server, small, "succeeded")
         assert server.call("GET", small + "/result").json == "SMALL"
