@@ -24,7 +24,7 @@ from bench.results import Results
 from bench.scenarios import GROUPS, REFERENCE, SCENARIOS, Scenario, choose
 
 IN_PROCESS = "in-process"
-FULL_LIMIT_S, QUICK_LIMIT_S, QUICK_ALL_LIMIT_S = 25 * 60, 6 * 60, 15 * 60
+FULL_LIMIT_S, QUICK_LIMIT_S, QUICK_ALL_LIMIT_S = 30 * 60, 6 * 60, 15 * 60
 ALL = "all"
 WARM_S = 1.0
 

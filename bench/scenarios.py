@@ -96,7 +96,7 @@ SCENARIOS = (
     Scenario(
         "open400", "Tiny model, open loop at 400 requests/s, which every peer can answer", "open",
         ("headway:native", "headway:v2", "mosec:json", "fastapi"), OPEN, _GUESTS,
-        guest_repeats=2, connections=256, rate_per_s=_ALL_SERVE_PER_S, seconds=12, repeats=3,
+        guest_repeats=1, connections=256, rate_per_s=_ALL_SERVE_PER_S, seconds=12, repeats=3,
         bar="p99_ms",
     ),
     Scenario(
