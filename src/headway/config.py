@@ -717,12 +717,11 @@ def _read_int(entry: Entry) -> int | None:
 
 
 def _read_float(entry: Entry) -> float | None:
+    value = entry.value
     if entry.is_text:
-        is_number = _NUMBER.fullmatch(entry.value) is not None
-    else:
-        is_number = type(entry.value) in (int, float) and abs(entry.value) < _MOST
-    value = float(entry.value) if is_number else math.nan
-    return value if abs(value) < _MOST else None
+        value = float(value) if _NUMBER.fullmatch(value) else None
+    is_number = type(value) in (int, float) and abs(value) < _MOST
+    return float(value) if is_number else None
 
 
 def _read_str(entry: Entry) -> str | None:
