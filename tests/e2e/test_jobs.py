@@ -347,6 +347,26 @@ def test_an_answer_that_the_disk_does_not_take_is_lost_and_said_to_be(tmp_path: 
         assert server.call("GET", small + "/result").json == "SMALL"
 
 
+def test_who_has_waited_for_an_answer_that_the_disk_does_not_take_has_it(tmp_path: Path) -> None:
+    write_subjects(tmp_path)
+    with (
+        receiving(tmp_path) as receiver,
+        serving(
+            tmp_path, "subjects.py:Gate", "--workers", "1", "--webhook-urls", receiver.place
+        ) as server,
+    ):
+        (gateway,) = server.gateways()
+        resource.prlimit(gateway, resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+        asked = {"input": {"text": "x" * 100_000}, "webhook": receiver.place + "ok"}
+        told = {"webhook_events_filter": ["completed"]}
+        answer = server.call("PUT", "/predictions/abc", json.dumps(asked | told).encode(), JSON)
+        assert (answer.status, answer.json["status"]) == (200, "succeeded")
+        wait_until(lambda: receiver.told("ok"), "the webhook is told")
+        (hook,) = receiver.told("ok")
+        assert (hook["body"]["status"], hook["body"]["output"]) == ("succeeded", "X" * 100_000)
+        assert server.records("job_not_kept")
+
+
 def test_a_drain_waits_for_jobs(tmp_path: Path) -> None:
     write_subjects(tmp_path)
     with receiving(tmp_path) as receiver:

@@ -18,6 +18,8 @@ import msgspec
 
 from headway.errors import BadInput
 
+_SHOWN: Final = 60
+"""Characters of a value that an error shows."""
 _ALL: Final = frozenset({"string", "number", "integer", "boolean", "null", "array", "object"})
 _OF_TYPE: Final[Mapping[type, frozenset[str]]] = MappingProxyType(
     {
@@ -144,7 +146,7 @@ def encode(value: Any) -> bytes:
     """
     try:
         return msgspec.json.encode(value, enc_hook=_plain)
-    except (TypeError, ValueError, RecursionError, OverflowError) as e:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as e:
         raise BadInput(f"the inputs can't be written as JSON: {e}") from e
 
 
@@ -177,7 +179,7 @@ def _fitted(to: Input, value: Any, where: str) -> Any:
     if to.is_file and not isinstance(value, str) and (content := _content(value)) is not None:
         return base64.b64encode(content).decode("ascii")
     if isinstance(value, os.PathLike):
-        value = _read(value).decode("utf-8", "strict")
+        value = _read_text(value)
     if isinstance(value, Array) and not isinstance(value, Picture):
         value = _listed_array(value)
     types = _OF_TYPE.get(type(value))
@@ -186,10 +188,11 @@ def _fitted(to: Input, value: Any, where: str) -> Any:
     if not types & to.types:
         raise BadInput(where=f"{where}`{to.name}`", expected=_expected(to), found=_named(value))
     if to.choices and type(value) in (str, int, bool) and value not in to.choices:
-        near = difflib.get_close_matches(str(value), [str(c) for c in to.choices], n=1)
+        text = value if isinstance(value, str) else _shown(value)
+        near = difflib.get_close_matches(text, [str(c) for c in to.choices], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         expected = "one of " + ", ".join(map(repr, to.choices))
-        raise BadInput(f"{where}`{to.name}`: expected {expected}, found {value!r:.80}{hint}")
+        raise BadInput(f"{where}`{to.name}`: expected {expected}, found {_shown(value)}{hint}")
     return value
 
 
@@ -209,12 +212,23 @@ def _content(value: Any) -> bytes | None:
 def _read(path: "os.PathLike[str]") -> bytes:
     try:
         return Path(path).read_bytes()
-    except OSError as e:
-        raise BadInput(f"{os.fspath(path)!r} can't be read: {e.strerror or e}") from e
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or e
+        raise BadInput(f"{os.fspath(path)!r} can't be read: {reason}") from e
+
+
+def _read_text(path: "os.PathLike[str]") -> str:
+    try:
+        return _read(path).decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise BadInput(f"{os.fspath(path)!r} holds no text in UTF-8") from e
 
 
 def _listed_array(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value.__array__().tolist()
+    try:
+        return value.tolist() if hasattr(value, "tolist") else value.__array__().tolist()
+    except (TypeError, ValueError, RuntimeError) as e:  # as of a tensor on a device
+        raise BadInput(f"a {type(value).__qualname__} can't be read as an array: {e}") from e
 
 
 def _guessed(value: Any) -> frozenset[str]:
@@ -248,9 +262,17 @@ def _expected(to: Input) -> str:
 
 
 def _named(value: Any) -> str:
-    kind = type(value)
-    # Not the whole of it: it may be large, or too deep for repr.
-    return "None" if value is None else f"{kind.__qualname__} ({reprlib.repr(value):.60})"
+    return "None" if value is None else f"{type(value).__qualname__} ({_shown(value)})"
+
+
+def _shown(value: Any) -> str:
+    """A value in short, however large or deep it is."""
+    if isinstance(value, bytes | bytearray):
+        value = bytes(value[:_SHOWN])
+    try:
+        return reprlib.repr(value)[:_SHOWN]
+    except ValueError:  # an integer of thousands of digits
+        return "..."
 
 
 def _listed(names: Iterable[str]) -> str:

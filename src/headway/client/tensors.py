@@ -4,7 +4,7 @@ Specification: triton-inference-server/server, docs/protocol/extension_binary_da
 kserve/open-inference-protocol, inference_rest.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,11 @@ from headway.client.message import Answer
 from headway.errors import BadAnswer, BadInput
 
 LENGTH: Final = "inference-header-content-length"
+_UNREADABLE: Final = (
+    *(msgspec.DecodeError, ValueError, TypeError, KeyError, AttributeError),
+    *(OverflowError, RecursionError),
+)
+"""What comes of tensors that are none."""
 
 
 def write_request(
@@ -36,7 +41,7 @@ def write_request(
     for name, value in given.items():
         form = plan.inputs[name]
         if form.is_json:
-            shape, piece = _texts(value, is_single=is_single)
+            shape, piece = _texts(form, value, is_single=is_single)
         else:
             array = _array(form, value)
             shape, piece = list(array.shape), array.tobytes()  # C order
@@ -63,7 +68,7 @@ def read_arrays(plan: Plan, answer: Answer, url: str) -> dict[str, NDArray[Any]]
             length = output.get("parameters", {}).get("binary_data_size", 0)
             found[form.name] = _read(form, output, tail[:length])
             tail = tail[length:]
-    except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as e:
+    except _UNREADABLE as e:
         raise BadAnswer(url=url, found=f"tensors that can't be read ({e!r:.80})") from e
     return found
 
@@ -71,6 +76,8 @@ def read_arrays(plan: Plan, answer: Answer, url: str) -> dict[str, NDArray[Any]]
 def read_single(plan: Plan, answer: Answer, url: str) -> Any:
     """The value of a good answer to one item, as JSON holds it. Raises BadAnswer."""
     arrays = read_arrays(plan, answer, url)
+    if not arrays or not all(array.ndim and len(array) for array in arrays.values()):
+        raise BadAnswer(url=url, found="tensors without a row")
     values = {
         name: array[0].tolist() if array.dtype != object else array[0]
         for name, array in arrays.items()
@@ -83,7 +90,7 @@ def _array(form: TensorForm, value: Any) -> NDArray[Any]:
     dtype = np.dtype(form.dtype)
     try:
         array = np.asarray(value)
-    except ValueError as e:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as e:  # as of a tensor on a device
         raise BadInput(where=f"`{form.name}`", expected=form.dtype, found=f"no array ({e})") from e
     try:
         if dtype.kind in "iu" and array.dtype.kind in "iu":
@@ -102,8 +109,11 @@ def _array(form: TensorForm, value: Any) -> NDArray[Any]:
         raise BadInput(where=f"`{form.name}`", expected=form.dtype, found=found) from e
 
 
-def _texts(value: Any, *, is_single: bool) -> tuple[list[int], bytes]:
+def _texts(form: TensorForm, value: Any, *, is_single: bool) -> tuple[list[int], bytes]:
     """Elements that hold JSON, each behind its length."""
+    if not is_single and not isinstance(value, Iterable):
+        found = type(value).__qualname__
+        raise BadInput(where=f"`{form.name}`", expected="values, one a row", found=found)
     texts = [encode(one) for one in ([value] if is_single else value)]
     data = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
     return [] if is_single else [len(texts)], data

@@ -104,7 +104,7 @@ class Archive:
                     await self._beside(partial(self._records.write, self._record(keeper)))
 
     async def end(self, keeper: Keeper) -> None:
-        """Keep the answer of a job; where that fails the job is lost, and so its webhook is told."""
+        """Keep the answer of a job; where that fails the job is lost, but for who has waited for its answer."""
         async with keeper.writes:
             reply, record = keeper.job.reply, self._record(keeper)
             body = reply.body if reply is not None else b""
@@ -113,7 +113,8 @@ class Archive:
             except OSError as e:
                 log.error("job_not_kept", extra={"job": keeper.job.id, "reason": str(e)})
                 await self._beside(partial(self._records.lose, record))
-                keeper.job = self._job(record)
+                if not keeper.is_given:
+                    keeper.job = self._job(record)
 
     async def remove(self, id: str) -> None:
         """Forget a job."""

@@ -55,6 +55,8 @@ class Keeper:
         """Its caller does not wait for the answer."""
         self.is_kept = False
         """It has a record."""
+        self.is_given = False
+        """Who has waited for the answer has it; its webhook is told the same."""
         self.teller: Teller | None = None
         """Tells the place that its caller named."""
         self.trace: dict[str, str] = {}
@@ -206,6 +208,7 @@ class Keeper:
         serial, reply = self.asked.serial, self.job.reply
         if exchange is None or reply is None:
             return
+        self.is_given = True
         if self._is_streaming:
             exchange.send_chunk(serial, self._mark())
             exchange.end_stream(serial)

@@ -159,7 +159,8 @@ class Records:
         try:
             self.write(record)
         except OSError:
-            self.remove(record.id)
+            with contextlib.suppress(OSError):  # from a disk that takes nothing at all
+                self.remove(record.id)
 
     def remove(self, id: str) -> None:
         """Forget a job."""
