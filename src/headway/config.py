@@ -657,7 +657,8 @@ _LINK_NAME: Final = re.compile(
     r"HEADWAY_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)_(PORT|PROTO|ADDR))"
 )
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
+_EXPONENT: Final = re.compile(r"[+-]?[0-9.]+[eE][+-]?[0-9]+")
 _MOST: Final = 1e18
 """Beyond any number that a setting can mean, and within what clocks can hold."""
 _BOOLEANS: Final = types.MappingProxyType({"true": True, "1": True, "false": False, "0": False})
@@ -687,9 +688,10 @@ def _value(row: Row, entry: Entry) -> Any:
         or not _is_in_range(row.setting, value)
         or not _is_each(row.setting, value)
     ):
-        raise ConfigError(
-            where=entry.where, problem=f"expected {expected(row)}, found {entry.value!r:.80}"
-        )
+        has_exponent = isinstance(entry.value, str) and _EXPONENT.fullmatch(entry.value)
+        plain = ", written without an exponent" if has_exponent and row.type in (int, float) else ""
+        problem = f"expected {expected(row)}{plain}, found {entry.value!r:.80}"
+        raise ConfigError(where=entry.where, problem=problem)
     return value
 
 

@@ -99,19 +99,12 @@ def test_text_that_is_no_plain_integer_is_refused(text: str) -> None:
         config.read(ServerSettings, config.environment(ServerSettings, {"HEADWAY_PORT": text}))
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("2.5", 2.5), ("1e1", 10.0), ("2.5E-1", 0.25), ("1e+2", 100.0)]
-)
-def test_a_variable_can_hold_a_number_with_an_exponent(text: str, value: float) -> None:
-    layer = config.environment(ModelSettings, {"HEADWAY_TIMEOUT_S": text})
-    assert config.read(ModelSettings, layer).timeout_s == value
-
-
-@pytest.mark.parametrize("text", ["1e99", "1e999", "1e", "e1", "1e1.5", "inf", "nan", "0x1p3"])
-def test_text_that_is_no_number_in_range_is_refused(text: str) -> None:
-    layer = config.environment(ModelSettings, {"HEADWAY_TIMEOUT_S": text})
-    with pytest.raises(ConfigError, match="`HEADWAY_TIMEOUT_S` in the environment: expected a num"):
-        config.read(ModelSettings, layer)
+@pytest.mark.parametrize("value", ["1e3", "2.5E-1", "1e+2"])
+def test_a_number_with_an_exponent_is_refused_and_told_why(value: str) -> None:
+    for is_text in (True, False):  # a variable, and YAML's 1e3, which is a text there
+        layer = {"timeout_s": Entry(value, "here", is_text=is_text)}
+        with pytest.raises(ConfigError, match=r"a number .*written without an exponent, found '"):
+            config.read(ModelSettings, layer)
 
 
 @pytest.mark.parametrize("value", [1e300, 10**400, float("inf"), float("nan"), True])
