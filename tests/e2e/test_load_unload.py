@@ -172,7 +172,7 @@ def test_a_load_that_fails_leaves_what_there_was(server: Server) -> None:
 
     assert unload(server, "version").status == 200
     assert load(server, "version").status == 400
-    assert state(server, "version")[0] == "UNAVAILABLE"
+    wait_for_state(server, "version", "UNAVAILABLE")
     assert server.ask("version", {"number": 3}).status == 503
 
     write(server.folder, 1)

@@ -202,8 +202,8 @@ class Records:
     def _bury(self) -> list[Record]:
         lost: list[Record] = []
         for path in self._folder.glob(f"*{_GATEWAY}"):
-            with _locked(path) as is_ours, self._alone():
-                if not is_ours:
+            with _unheld(path) as is_dead, self._alone():
+                if not is_dead:
                     continue
                 owner = path.name.removesuffix(_GATEWAY)
                 for record in self._records():
@@ -330,15 +330,15 @@ def _read_head(path: Path) -> Record | None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Take a dead gateway's lock; whether it was to be had."""
+def _unheld(path: Path) -> Iterator[bool]:
+    """Share a dead gateway's lock, with those who look whether it lives; whether it was to be had."""
     try:
-        file = os.open(path, os.O_RDWR)
+        file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         yield False
         return
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         yield False
     else:

@@ -88,6 +88,23 @@ def test_the_job_of_a_gateway_that_died_is_lost_and_buried_once(
     assert done[0].status == "succeeded"
 
 
+def test_whoever_asks_while_a_job_is_buried_is_told_that_it_is_lost(
+    gateway: Callable[..., Records], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = gateway(), gateway(), gateway()
+    first.claim(record(first))
+    let_die(first)
+    lose, told = second.lose, list[str]()
+
+    def lose_and_ask(lost: Record) -> None:
+        told.append(record_of(third).status)
+        lose(lost)
+
+    monkeypatch.setattr(second, "lose", lose_and_ask)
+    assert [r.id for r in second.sweep()] == ["one"]
+    assert told == ["lost"]
+
+
 def let_die(owner: Records) -> None:
     """As the kernel does: what it held is free, its files stay."""
     os.close(owner._held)
