@@ -219,6 +219,8 @@ class Load:
             return None
         chunk = connection.sock.recv(CHUNK_BYTES)
         if not chunk:
+            if connection.index >= 0:
+                raise BadAnswer(CLOSED)
             self._reopen(connection)
             return None
         if not connection.read(chunk):
@@ -228,8 +230,6 @@ class Load:
 
     def _reopen(self, connection: Connection) -> None:
         """Connect again where a server has closed a connection that it found idle for too long (uvicorn: 5 s)."""
-        if connection.index >= 0:
-            raise BadAnswer(CLOSED)
         del self.by_fd[connection.sock.fileno()]
         connection.sock.close()
         connection.sock = connect(self.plan.port)

@@ -6,12 +6,12 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from receiver import free_port, is_free, receiving
+from receiver import Receiver, free_port, is_free, receiving
 from serving import (
     JSON,
     Answer,
@@ -323,16 +323,20 @@ def test_results_outlive_a_restart_and_what_was_under_way_is_lost(tmp_path: Path
         wait_until(lambda: server.records("job_lost"), "the log says so")
 
 
+@contextmanager
+def on_a_small_disk(folder: Path) -> Iterator[tuple[Server, Receiver]]:
+    """A server whose disk takes no answer of 50 kB, and who it may tell of jobs."""
+    write_subjects(folder)
+    with receiving(folder) as receiver:
+        flags = ["--workers", "1", "--webhook-urls", receiver.place]
+        with serving(folder, "subjects.py:Gate", *flags) as server:
+            (gateway,) = server.gateways()
+            resource.prlimit(gateway, resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+            yield server, receiver
+
+
 def test_an_answer_that_the_disk_does_not_take_is_lost_and_said_to_be(tmp_path: Path) -> None:
-    write_subjects(tmp_path)
-    with (
-        receiving(tmp_path) as receiver,
-        serving(
-            tmp_path, "subjects.py:Gate", "--workers", "1", "--webhook-urls", receiver.place
-        ) as server,
-    ):
-        (gateway,) = server.gateways()
-        resource.prlimit(gateway, resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+    with on_a_small_disk(tmp_path) as (server, receiver):
         hook = {"headway-webhook": receiver.place + "ok"}
         large = begin(server, {"text": "x" * 100_000}, "subjects", **hook)
         assert wait_for(server, large, "failed")["result_status"] == 503
@@ -348,15 +352,7 @@ def test_an_answer_that_the_disk_does_not_take_is_lost_and_said_to_be(tmp_path: 
 
 
 def test_who_has_waited_for_an_answer_that_the_disk_does_not_take_has_it(tmp_path: Path) -> None:
-    write_subjects(tmp_path)
-    with (
-        receiving(tmp_path) as receiver,
-        serving(
-            tmp_path, "subjects.py:Gate", "--workers", "1", "--webhook-urls", receiver.place
-        ) as server,
-    ):
-        (gateway,) = server.gateways()
-        resource.prlimit(gateway, resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+    with on_a_small_disk(tmp_path) as (server, receiver):
         asked = {"input": {"text": "x" * 100_000}, "webhook": receiver.place + "ok"}
         told = {"webhook_events_filter": ["completed"]}
         answer = server.call("PUT", "/predictions/abc", json.dumps(asked | told).encode(), JSON)

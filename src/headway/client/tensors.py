@@ -18,8 +18,13 @@ from headway.errors import BadAnswer, BadInput
 
 LENGTH: Final = "inference-header-content-length"
 _UNREADABLE: Final = (
-    *(msgspec.DecodeError, ValueError, TypeError, KeyError, AttributeError),
-    *(OverflowError, RecursionError),
+    msgspec.DecodeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
 )
 """What comes of tensors that are none."""
 
